@@ -1,0 +1,1 @@
+//! The compact function: hot segments to blocks, small blocks to larger.

@@ -1,0 +1,1 @@
+//! The enrich function: stream batches to hot segments.

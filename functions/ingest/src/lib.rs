@@ -1,0 +1,1 @@
+//! The ingest function: HTTP bodies in every dialect to stream records.

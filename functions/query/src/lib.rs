@@ -1,0 +1,1 @@
+//! The query function: the Prometheus HTTP API over the lake.

@@ -1,0 +1,1 @@
+//! The weir command: the whole stack in one process, and the tools people use.

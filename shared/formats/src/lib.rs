@@ -1,0 +1,1 @@
+//! Wire formats in: one module per format, bytes to a batch.

@@ -1,0 +1,1 @@
+//! The database in a bucket: segments, blocks, manifest, compaction, reader.

@@ -1,0 +1,28 @@
+//! The nouns of Weir: labels, series, samples, histograms, sets, batches, tenants and matchers.
+//!
+//! Pure data without I/O. Everything else in the workspace speaks in these types; what is written
+//! to disk or to a stream (labels, histograms, sets, records) has its encoding pinned by a test.
+
+mod batch;
+mod histogram;
+mod labels;
+mod matcher;
+mod record;
+mod samples;
+mod series;
+mod set;
+mod tenant;
+mod varint;
+
+pub use batch::{Batch, BatchSeries, Exemplar, FloatSample, HistogramSample, Metadata, SetSample};
+pub use histogram::{
+    CounterResetHint, DistributionBuilder, Histogram, HistogramError, SCHEMA_CUSTOM_BUCKETS, SCHEMA_MAX,
+    SCHEMA_MIN, Span,
+};
+pub use labels::{BUCKET_LABEL, Labels, LabelsBuilder, LabelsError, LabelsRef, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use record::{MAX_RECORD_BYTES, Record, RecordError, RecordKey};
+pub use samples::{STALE_NAN, STALE_NAN_BITS, Samples, is_stale_nan};
+pub use series::{MetricKind, SeriesId, Temporality};
+pub use set::{SetError, UniqueSet};
+pub use tenant::{TenantError, TenantId};

@@ -1,0 +1,1 @@
+//! Ports (bucket, stream, clock) and their local adapters.

@@ -1,0 +1,72 @@
+//! What the engine asks of storage: series by matchers, and their samples one series at a time.
+//!
+//! A selection is fetched in two parts. [`Storage::select`] does the I/O and returns compressed data;
+//! [`SeriesReader::read`] then unpacks one series at a time on the thread that evaluates it, so that a
+//! query holds the samples of a few series, never those of all.
+
+use async_trait::async_trait;
+use weir_model::{Labels, Matcher, MetricKind, Samples, Temporality};
+
+/// One selector's wish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectRequest {
+    /// Conditions on labels; at least one does not match the empty string.
+    pub matchers: Vec<Matcher>,
+    /// Earliest timestamp wanted, inclusive, in milliseconds.
+    pub start_ms: i64,
+    /// Latest timestamp wanted, inclusive, in milliseconds.
+    pub end_ms: i64,
+    /// Most series the query may touch; storage refuses a selection of more.
+    pub max_series: usize,
+}
+
+/// A series that a selection found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectedSeries {
+    /// Its labels, the metric's name included.
+    pub labels: Labels,
+    /// Declared type, as far as known.
+    pub kind: MetricKind,
+    /// Whether samples are states or changes.
+    pub temporality: Temporality,
+}
+
+/// Why storage could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A bound of the query was passed; the caller should narrow it.
+    #[error("{0}")]
+    Limit(String),
+    /// The data could not be read; the caller may try again.
+    #[error("storage failed: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Storage of one tenant, as the engine sees it.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Finds the series that match and fetches what unpacking their samples needs.
+    ///
+    /// # Errors
+    /// [`StorageError::Limit`] when more than `max_series` match.
+    async fn select(&self, request: &SelectRequest) -> Result<Box<dyn SeriesSet>, StorageError>;
+}
+
+/// What a selection found: series in ascending order of their labels, without repeats (a cumulative
+/// and a delta series of the same labels both appear).
+pub trait SeriesSet: Send + Sync {
+    /// The series, in order.
+    fn series(&self) -> &[SelectedSeries];
+
+    /// A reader; several may work side by side.
+    fn reader(&self) -> Box<dyn SeriesReader + '_>;
+}
+
+/// Unpacks series of a selection, fastest in ascending order.
+pub trait SeriesReader: Send {
+    /// Replaces `into` by the samples of the series at `index` within the requested time range.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when stored bytes are damaged.
+    fn read(&mut self, index: usize, into: &mut Samples) -> Result<(), StorageError>;
+}
