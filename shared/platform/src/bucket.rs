@@ -1,0 +1,92 @@
+//! The bucket port: create-only objects under slash-separated keys, as S3 has them.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// What became of a create-only write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is new and holds the given bytes.
+    New,
+    /// An object of that key existed already and was left alone.
+    Existed,
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was created, milliseconds since the Unix epoch.
+    pub created_ms: i64,
+}
+
+/// Why a bucket could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// There is no such object (any more).
+    #[error("no object {key:?}")]
+    NotFound {
+        /// The key asked for.
+        key: String,
+    },
+    /// The key is not one: empty, absolute, or holding `.`, `..` or empty segments.
+    #[error("bad object key {key:?}")]
+    BadKey {
+        /// The key asked for.
+        key: String,
+    },
+    /// The range lies beyond the object's end.
+    #[error("object {key:?} has no bytes {start}..{end}")]
+    BadRange {
+        /// The key asked for.
+        key: String,
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+    },
+    /// The store failed; trying again may help.
+    #[error("bucket failed on {key:?}")]
+    Unavailable {
+        /// The key asked for.
+        key: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Objects that are created once and never change.
+///
+/// Keys are UTF-8 of at most 1,024 bytes, segments separated by `/`.
+#[async_trait]
+pub trait Bucket: Send + Sync {
+    /// Creates an object if there is none of that key, whole or not at all, and durably: when this
+    /// returns, the object outlives a power failure. (S3: `If-None-Match: *`.)
+    ///
+    /// A retry after a lost reply may find its own object: compare contents where that matters.
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError>;
+
+    /// The whole object.
+    async fn get(&self, key: &str) -> Result<Bytes, BucketError>;
+
+    /// Part of an object. A range that ends beyond the object is [`BucketError::BadRange`].
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError>;
+
+    /// Objects whose keys start with `prefix` and are greater than `after`, ascending by key, at most
+    /// `limit`. An object created or deleted meanwhile may or may not appear.
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ObjectInfo>, BucketError>;
+
+    /// Deletes an object; deleting an absent one is success.
+    async fn delete(&self, key: &str) -> Result<(), BucketError>;
+}
