@@ -90,3 +90,19 @@ pub trait Bucket: Send + Sync {
     /// Deletes an object; deleting an absent one is success.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
 }
+
+/// Longest key in bytes: the quota of S3.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Refuses keys that could leave a bucket's folder or that S3 would not take.
+///
+/// # Errors
+/// [`BucketError::BadKey`].
+pub fn check_key(key: &str) -> Result<(), BucketError> {
+    let segment_ok = |s: &str| !s.is_empty() && s != "." && s != ".." && !s.contains(['\0', '\\']);
+    if key.len() <= MAX_KEY_BYTES && key.split('/').all(segment_ok) {
+        Ok(())
+    } else {
+        Err(BucketError::BadKey { key: key.to_owned() })
+    }
+}

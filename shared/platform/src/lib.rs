@@ -4,10 +4,14 @@
 
 mod bucket;
 mod clock;
+mod local;
+mod memory;
 mod stream;
 
-pub use bucket::{Bucket, BucketError, Created, ObjectInfo};
+pub use bucket::{Bucket, BucketError, Created, ObjectInfo, check_key};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use local::{EventSource, EventSourceOptions, LocalBucket, LocalStream, LocalStreamOptions};
+pub use memory::MemoryBucket;
 pub use stream::{
     Batch, BatchOutcome, Delivered, NewRecord, Placed, SequenceNumber, ShardId, Stream, StreamError,
 };
