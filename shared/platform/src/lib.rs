@@ -7,6 +7,7 @@ mod clock;
 mod local;
 mod memory;
 mod stream;
+mod telemetry;
 
 pub use bucket::{Bucket, BucketError, Created, ObjectInfo, check_key};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -15,3 +16,4 @@ pub use memory::MemoryBucket;
 pub use stream::{
     Batch, BatchOutcome, Delivered, NewRecord, Placed, SequenceNumber, ShardId, Stream, StreamError,
 };
+pub use telemetry::{MetricSpec, MetricType, Reading, Telemetry};

@@ -1,5 +1,7 @@
 //! One conformance suite for the bucket port, run on every adapter.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
