@@ -61,8 +61,10 @@ pub enum ValueType {
 /// A span of time in the text: a literal, or (experimental) an expression over literals.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DurationExpr {
-    /// Milliseconds; negative only in offsets.
+    /// Milliseconds; negative only in offsets and below other operators.
     Literal(i64),
+    /// A bare number among other operands: seconds as a quantity, or a plain factor (`5m * 0.5`).
+    Number(f64),
     /// `step()`: the query's step, 1 ms for instant queries.
     Step,
     /// `range()`: the query's end minus its start.
@@ -103,7 +105,7 @@ pub enum WindowEdges {
 /// An instant selector. The metric's name, if given, is among the matchers as `__name__=`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorSelector {
-    /// The metric's name when written before (or as a quoted string within) the braces.
+    /// The metric's name when written before the braces (`{"name"}` and `{__name__="name"}` give `None`).
     pub name: Option<String>,
     /// All conditions, that on `__name__` included.
     pub matchers: Vec<Matcher>,
@@ -260,4 +262,121 @@ pub struct Binary {
     pub return_bool: bool,
     /// How vectors match; present exactly when both operands are vectors.
     pub matching: Option<VectorMatching>,
+}
+
+impl AggregateOp {
+    /// Every operator with its name in PromQL.
+    pub const ALL: [(Self, &'static str); 14] = [
+        (Self::Sum, "sum"),
+        (Self::Avg, "avg"),
+        (Self::Min, "min"),
+        (Self::Max, "max"),
+        (Self::Count, "count"),
+        (Self::Group, "group"),
+        (Self::Stddev, "stddev"),
+        (Self::Stdvar, "stdvar"),
+        (Self::TopK, "topk"),
+        (Self::BottomK, "bottomk"),
+        (Self::Quantile, "quantile"),
+        (Self::CountValues, "count_values"),
+        (Self::LimitK, "limitk"),
+        (Self::LimitRatio, "limit_ratio"),
+    ];
+
+    /// The operator's name in PromQL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// The operator of that name, lower case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, n)| *n == name).map(|(op, _)| *op)
+    }
+
+    /// The type of the parameter before the aggregated vector, if the operator takes one.
+    #[must_use]
+    pub fn param_type(self) -> Option<ValueType> {
+        match self {
+            Self::TopK | Self::BottomK | Self::Quantile | Self::LimitK | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
+            Self::CountValues => Some(ValueType::String),
+            _ => None,
+        }
+    }
+}
+
+impl BinaryOp {
+    /// The operator as written in PromQL.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Eq => "==",
+            Self::NotEq => "!=",
+            Self::Less => "<",
+            Self::LessEq => "<=",
+            Self::Greater => ">",
+            Self::GreaterEq => ">=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+        }
+    }
+
+    /// True for `==`, `!=`, `<`, `<=`, `>` and `>=`.
+    #[must_use]
+    pub fn is_comparison(self) -> bool {
+        matches!(self, Self::Eq | Self::NotEq | Self::Less | Self::LessEq | Self::Greater | Self::GreaterEq)
+    }
+
+    /// True for `and`, `or` and `unless`.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+}
+
+impl ValueType {
+    /// The name that Prometheus' messages use.
+    #[must_use]
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::String => "string",
+        }
+    }
+}
+
+impl Expr {
+    /// The type of the expression's value; unknown functions count as vectors.
+    #[must_use]
+    pub fn value_type(&self) -> ValueType {
+        match &self.node {
+            Node::Number(_) => ValueType::Scalar,
+            Node::String(_) => ValueType::String,
+            Node::Vector(_) | Node::Aggregate(_) => ValueType::Vector,
+            Node::Matrix(_) | Node::Subquery(_) => ValueType::Matrix,
+            Node::Call(call) => {
+                crate::functions_table::signature(&call.function).map_or(ValueType::Vector, |f| f.returns)
+            }
+            Node::Binary(binary) => match (binary.left.value_type(), binary.right.value_type()) {
+                (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
+                _ => ValueType::Vector,
+            },
+            Node::Negate(inner) | Node::Paren(inner) => inner.value_type(),
+        }
+    }
 }
