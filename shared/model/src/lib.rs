@@ -16,8 +16,9 @@ mod varint;
 
 pub use batch::{Batch, BatchSeries, Exemplar, FloatSample, HistogramSample, Metadata, SetSample};
 pub use histogram::{
-    CounterResetHint, DistributionBuilder, Histogram, HistogramError, SCHEMA_CUSTOM_BUCKETS, SCHEMA_MAX,
-    SCHEMA_MIN, Span,
+    Bucket, BucketSide, CounterResetHint, DistributionBuilder, Histogram, HistogramError, HistogramSum,
+    IncompatibleBuckets, Keep, NanEffect, Reconciled, SCHEMA_CUSTOM_BUCKETS, SCHEMA_MAX, SCHEMA_MIN,
+    ShortFloat, Span, kahan_add,
 };
 pub use labels::{BUCKET_LABEL, Labels, LabelsBuilder, LabelsError, LabelsRef, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

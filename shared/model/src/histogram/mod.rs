@@ -5,11 +5,26 @@
 //! to the zero threshold. Schema -53: bucket `i` ends at `custom_values[i]`, the last at +Inf.
 //! Counts are floats throughout; integer histograms are exact up to 2^53.
 
+mod arithmetic;
+mod buckets;
 mod codec;
+mod display;
 mod distribution;
+mod kahan;
+mod quantile;
+mod reset;
+mod sum;
+mod trim;
 
+pub use arithmetic::{IncompatibleBuckets, Reconciled};
+pub use buckets::{Bucket, BucketSide};
 pub use codec::HistogramError;
+pub use display::ShortFloat;
 pub use distribution::DistributionBuilder;
+pub use kahan::kahan_add;
+pub use quantile::NanEffect;
+pub use sum::HistogramSum;
+pub use trim::Keep;
 
 /// The coarsest standard schema.
 pub const SCHEMA_MIN: i32 = -4;
