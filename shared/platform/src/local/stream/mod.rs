@@ -65,7 +65,7 @@ impl LocalStream {
         self.shards.iter().map(|shard| shard.waiting()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
     }
 
-    /// Gives up log files that nobody needs any more, the one being written included.
+    /// Gives up log files that nobody needs any more, the one being written included once it has grown.
     ///
     /// # Errors
     /// The file system's.

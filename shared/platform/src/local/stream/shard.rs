@@ -24,6 +24,9 @@ const RETRY_AFTER_MS: u64 = 1000;
 /// A consumed current file below this size is kept rather than replaced at every idle moment.
 const TRIM_CURRENT_BYTES: u64 = 1 << 20;
 
+/// When nothing waits and somebody asks, a smaller file goes, too.
+const TRIM_IDLE_BYTES: u64 = 64 << 10;
+
 type Reply = oneshot::Sender<Result<SequenceNumber, String>>;
 
 /// One shard of the local stream.
@@ -147,7 +150,9 @@ impl Shard {
 
     pub(super) fn trim(&self) -> io::Result<()> {
         let consumed = lock(&self.state.queue).consumed;
-        lock(&self.state.log).trim(consumed, true)
+        let mut log = lock(&self.state.log);
+        let grown = log.current_bytes() >= TRIM_IDLE_BYTES;
+        log.trim(consumed, grown)
     }
 }
 

@@ -1,0 +1,90 @@
+//! One run of compaction, started by a schedule or by hand.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use weir_lake::{CompactMode, CompactReport, GarbageReport, Lake, LakeError};
+use weir_platform::{MetricSpec, MetricType, Telemetry};
+
+const RUNS: MetricSpec = MetricSpec {
+    name: "weir_compact_runs_total",
+    help: "Compaction runs by outcome.",
+    kind: MetricType::Counter,
+};
+
+/// What starts a run: the payload of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CompactEvent {
+    /// True brings every hour down to one block; false does what is worth doing now.
+    pub full: bool,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// Blocks written and replaced.
+    pub compacted: CompactReport,
+    /// Objects deleted.
+    pub garbage: GarbageReport,
+}
+
+/// A run failed; running again is safe.
+#[derive(Debug, thiserror::Error)]
+#[error("compaction failed")]
+pub struct CompactError(#[from] LakeError);
+
+/// The function over its ports.
+#[derive(Clone)]
+pub struct Compact {
+    lake: Arc<Lake>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Compact {
+    /// Wires the function.
+    #[must_use]
+    pub fn new(lake: Arc<Lake>, telemetry: Arc<Telemetry>) -> Self {
+        Self { lake, telemetry }
+    }
+
+    /// Compacts, then deletes what is no longer needed. Running twice, or twice at once, is harmless.
+    ///
+    /// # Errors
+    /// [`CompactError`] when the bucket failed; what was committed before stays committed.
+    pub async fn handle(&self, event: CompactEvent) -> Result<Outcome, CompactError> {
+        let outcome = self.run(event).await;
+        let label = if outcome.is_ok() { "done" } else { "failed" };
+        self.telemetry.add(&RUNS, &[("outcome", label)], 1.0);
+        Ok(outcome?)
+    }
+
+    async fn run(&self, event: CompactEvent) -> Result<Outcome, LakeError> {
+        let mode = if event.full { CompactMode::Full } else { CompactMode::Scheduled };
+        let compacted = self.lake.compact(mode).await?;
+        let garbage = self.lake.collect_garbage().await?;
+        Ok(Outcome { compacted, garbage })
+    }
+
+    /// The function's HTTP side: `POST /api/v1/admin/compact` runs a full compaction and answers with
+    /// what it did.
+    pub fn router(self) -> Router {
+        Router::new().route("/api/v1/admin/compact", post(compact_now)).with_state(self)
+    }
+}
+
+async fn compact_now(State(compact): State<Compact>) -> Response {
+    match compact.handle(CompactEvent { full: true }).await {
+        Ok(outcome) => Json(outcome).into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "compaction failed");
+            let body = serde_json::json!({ "status": "error", "error": "compaction failed; try again, and see the log" });
+            (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "5")], Json(body)).into_response()
+        }
+    }
+}

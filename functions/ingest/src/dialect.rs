@@ -1,0 +1,91 @@
+//! Which wire format a route speaks, and how its bodies are parsed.
+
+use std::sync::PoisonError;
+
+use weir_formats::{Parsed, batch, json, remote_write, statsd, text};
+use weir_model::TenantId;
+
+use crate::accept::{Ingest, IngestError};
+use crate::gauges::TenantGauges;
+
+/// A family of bodies that share a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Prometheus remote write 1.0 and 2.0.
+    RemoteWrite,
+    /// Prometheus text 0.0.4 and OpenMetrics 1.0.
+    Text,
+    /// StatsD and DogStatsD lines.
+    Statsd,
+    /// Custom, event and CloudWatch-style JSON.
+    Json,
+    /// A JSON list that mixes the others.
+    Batch,
+    /// Weir's own metrics, which come as a batch already.
+    Own,
+}
+
+impl Dialect {
+    /// Name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RemoteWrite => "remote_write",
+            Self::Text => "text",
+            Self::Statsd => "statsd",
+            Self::Json => "json",
+            Self::Batch => "batch",
+            Self::Own => "own",
+        }
+    }
+
+    /// The dialect of an import path's last segment.
+    pub(crate) fn of_path(name: &str) -> Option<Self> {
+        Some(match name {
+            "prometheus" => Self::Text,
+            "statsd" => Self::Statsd,
+            "json" | "custom" => Self::Json,
+            "batch" => Self::Batch,
+            _ => return None,
+        })
+    }
+
+    /// True when success is told by the status alone, as remote write recommends.
+    pub(crate) fn answers_without_body(self) -> bool {
+        self == Self::RemoteWrite
+    }
+}
+
+impl Ingest {
+    /// Parses a decompressed body into a batch, without making anything durable yet.
+    ///
+    /// # Errors
+    /// [`IngestError::Format`] when nothing of the body can be used.
+    pub fn parse(
+        &self,
+        tenant: &TenantId,
+        dialect: Dialect,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Parsed, IngestError> {
+        let limits = &self.options().limits;
+        let now_ms = self.now_ms();
+        let parsed = match dialect {
+            Dialect::RemoteWrite => {
+                remote_write::parse(remote_write::Version::negotiate(content_type)?, body, now_ms, limits)
+            }
+            Dialect::Text => text::parse(body, text::Dialect::negotiate(content_type)?, now_ms, limits),
+            Dialect::Json => json::parse(body, now_ms, limits),
+            Dialect::Statsd | Dialect::Batch => {
+                let mut gauges = self.gauges().lock().unwrap_or_else(PoisonError::into_inner);
+                let mut gauges = TenantGauges { gauges: &mut gauges, tenant };
+                match dialect {
+                    Dialect::Statsd => statsd::parse(body, now_ms, limits, &mut gauges),
+                    _ => batch::parse(body, now_ms, limits, &mut gauges),
+                }
+            }
+            Dialect::Own => Ok(Parsed::default()),
+        };
+        Ok(parsed?)
+    }
+}

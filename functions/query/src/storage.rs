@@ -1,0 +1,66 @@
+//! The lake of one tenant as the engine's storage.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use weir_lake::{Lake, LakeError, LakeReader, LakeSelection, Selection};
+use weir_model::{Samples, TenantId};
+use weir_promql::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storage, StorageError};
+
+/// One tenant's data for the length of a query.
+pub(crate) struct TenantStorage {
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) tenant: TenantId,
+    /// Goes around caches of data.
+    pub(crate) bypass_cache: bool,
+}
+
+#[async_trait]
+impl Storage for TenantStorage {
+    async fn select(&self, request: &SelectRequest) -> Result<Box<dyn SeriesSet>, StorageError> {
+        let selection = Selection {
+            matchers: request.matchers.clone(),
+            start_ms: request.start_ms,
+            end_ms: request.end_ms,
+            max_series: request.max_series,
+            bypass_cache: self.bypass_cache,
+        };
+        let selection = self.lake.select(&self.tenant, &selection).await.map_err(storage_error)?;
+        let series = selection.series().iter().map(|s| SelectedSeries {
+            labels: s.labels.clone(),
+            kind: s.kind,
+            temporality: s.temporality,
+        });
+        Ok(Box::new(Selected { series: series.collect(), selection }))
+    }
+}
+
+fn storage_error(error: LakeError) -> StorageError {
+    match error {
+        LakeError::Limit(message) => StorageError::Limit(message),
+        other => StorageError::Unavailable(Box::new(other)),
+    }
+}
+
+struct Selected {
+    series: Vec<SelectedSeries>,
+    selection: LakeSelection,
+}
+
+impl SeriesSet for Selected {
+    fn series(&self) -> &[SelectedSeries] {
+        &self.series
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(Reader(self.selection.reader()))
+    }
+}
+
+struct Reader<'a>(LakeReader<'a>);
+
+impl SeriesReader for Reader<'_> {
+    fn read(&mut self, index: usize, into: &mut Samples) -> Result<(), StorageError> {
+        self.0.read(index, into).map_err(storage_error)
+    }
+}

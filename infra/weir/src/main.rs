@@ -1,0 +1,46 @@
+//! The `weir` command.
+
+mod banner;
+mod cli;
+mod front;
+mod host;
+mod own_metrics;
+mod stack;
+mod statsd;
+mod template;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+// Bodies, records and results are allocated and freed by the megabyte; mimalloc makes that cheap.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let up = match cli.command {
+        Some(Command::Up(up)) => up,
+        None => cli.up,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure(&anyhow::Error::new(error).context("cannot start threads")),
+    };
+    let done = runtime.block_on(stack::run(up));
+    // Work still on blocking threads is safe to abandon: what matters is durable already.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    banner::complain(&format!("weir: {error:#}"));
+    ExitCode::FAILURE
+}

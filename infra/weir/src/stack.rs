@@ -1,0 +1,307 @@
+//! The whole platform in one process: the functions, a folder as the bucket, a durable local stream,
+//! and the template's schedules on timers.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use rustix::fs::FlockOperation;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use weir_compact::{Compact, CompactEvent};
+use weir_enrich::Enrich;
+use weir_ingest::{Ingest, IngestOptions};
+use weir_lake::{Lake, LakeOptions};
+use weir_platform::{
+    Clock, Delivered, EventSource, EventSourceOptions, LocalBucket, LocalStream, LocalStreamOptions, ShardId,
+    Stream, SystemClock, Telemetry,
+};
+use weir_query::{Query, QueryOptions};
+
+use crate::banner;
+use crate::cli::Up;
+use crate::front;
+use crate::own_metrics::OwnMetrics;
+use crate::statsd::StatsdListener;
+use crate::template::{Schedule, TEMPLATE, Wiring};
+
+/// A write is to be visible 100 ms after it was acknowledged, so batches wait less here than a window
+/// in the template may ask for.
+const MAX_WINDOW: Duration = Duration::from_millis(20);
+/// How often the amount of hot data is looked at.
+const PRESSURE_CHECK: Duration = Duration::from_millis(200);
+/// How often files of the stream that are done with are given up.
+const TRIM_EVERY: Duration = Duration::from_secs(2);
+/// How long requests under way may take after a signal.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(2);
+/// How long the rest may take after that; all of it is durable, so nothing is lost by leaving.
+const DRAIN_REST: Duration = Duration::from_secs(2);
+
+/// Runs until Ctrl-C or SIGTERM, then drains.
+pub(crate) async fn run(up: Up) -> Result<()> {
+    std::fs::create_dir_all(&up.data)
+        .with_context(|| format!("cannot make the data folder {}", up.data.display()))?;
+    let _lock = lock(&up.data)?;
+    let stack = Stack::open(&up).await?;
+    let listener = TcpListener::bind(up.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", up.listen))?;
+    let listen = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let mut background = JoinSet::new();
+    let statsd = if up.no_statsd {
+        None
+    } else {
+        let listener = StatsdListener::bind(up.statsd_listen, stack.ingest.clone()).await?;
+        let address = listener.address();
+        background.spawn(listener.run(stopped.clone()));
+        address
+    };
+    let router = stack.router()?;
+    let (source_stop, source_stopped) = watch::channel(false);
+    let source = tokio::spawn(stack.event_source().run(stack.consume(), stack.give_up(), source_stopped));
+    background.spawn(compact_under_pressure(
+        stack.lake.clone(),
+        stack.compact.clone(),
+        up.hot_samples,
+        stopped.clone(),
+    ));
+    background.spawn(trim(stack.stream.clone(), stopped.clone()));
+    for schedule in stack.wiring.schedules.clone() {
+        background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
+    }
+    if !up.no_self {
+        background.spawn(stack.own_metrics().run(up.self_interval, stopped.clone()));
+    }
+    banner::welcome(&up, listen, statsd);
+
+    let mut serving_stopped = stopped.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        // The other end going away means stop, too.
+        let _ = serving_stopped.wait_for(|stop| *stop).await;
+    });
+    let serving = tokio::spawn(async move { serving.await });
+    signal().await?;
+    banner::say("stopping: draining what is under way");
+    // First no more requests, then nothing that makes work by itself, then what the stream still holds.
+    stop.send_replace(true);
+    if tokio::time::timeout(DRAIN_REQUESTS, serving).await.is_err() {
+        tracing::warn!("requests under way were cut off; their senders will try again");
+    }
+    let rest = async {
+        while background.join_next().await.is_some() {}
+        source_stop.send_replace(true);
+        source.await
+    };
+    match tokio::time::timeout(DRAIN_REST, rest).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "the stream was not drained; the next start goes on from there")
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the stream's consumer failed; the next start goes on from there")
+        }
+        Err(_) => tracing::warn!("the stream was not drained in time; the next start goes on from there"),
+    }
+    Ok(())
+}
+
+/// The functions and what they stand on.
+struct Stack {
+    wiring: Wiring,
+    telemetry: Arc<Telemetry>,
+    clock: Arc<dyn Clock>,
+    stream: LocalStream,
+    lake: Arc<Lake>,
+    ingest: Ingest,
+    enrich: Enrich,
+    compact: Compact,
+    query: Query,
+}
+
+impl Stack {
+    async fn open(up: &Up) -> Result<Self> {
+        let wiring = Wiring::parse(TEMPLATE)?;
+        let telemetry = Arc::new(Telemetry::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let at = |what: &str| format!("cannot open the {what} in {}", up.data.display());
+        let bucket = LocalBucket::open(up.data.join("lake")).with_context(|| at("lake"))?;
+        let options = LocalStreamOptions { shards: up.shards, ..LocalStreamOptions::default() };
+        let stream = LocalStream::open(up.data.join("stream"), &options).with_context(|| at("stream"))?;
+        let options = LakeOptions { sole_writer: true, ..LakeOptions::default() };
+        let lake = Lake::open(Arc::new(bucket), clock.clone(), options).await.with_context(|| at("lake"))?;
+        let port: Arc<dyn Stream> = Arc::new(stream.clone());
+        let ingest = Ingest::new(port, clock.clone(), telemetry.clone(), ingest_options(up));
+        let enrich = Enrich::new(lake.clone(), telemetry.clone());
+        let compact = Compact::new(lake.clone(), telemetry.clone());
+        let limits = &up.limits;
+        let options = QueryOptions {
+            timeout: limits.query_timeout,
+            max_samples: limits.query_max_samples,
+            max_series: limits.query_max_series,
+            max_concurrent: limits.query_concurrency,
+            ..QueryOptions::default()
+        };
+        let query = Query::new(lake.clone(), clock.clone(), telemetry.clone(), options);
+        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, query })
+    }
+
+    fn router(&self) -> Result<Router> {
+        let functions = HashMap::from([
+            ("Ingest", weir_ingest::router(self.ingest.clone())),
+            ("Query", weir_query::router(self.query.clone())),
+            ("Compact", self.compact.clone().router()),
+        ]);
+        front::router(&self.wiring, &functions, self.telemetry.clone())
+    }
+
+    fn event_source(&self) -> EventSource {
+        let mut options = EventSourceOptions::default();
+        if let Some(consumer) = self.wiring.consumers.iter().find(|c| c.function == "Enrich") {
+            options.window = consumer.window.min(MAX_WINDOW);
+            options.max_records = consumer.batch_size;
+            options.max_attempts = consumer.max_attempts;
+        }
+        EventSource::new(self.stream.clone(), options)
+    }
+
+    fn consume(&self) -> impl Fn(weir_platform::Batch) -> ConsumeFuture + Clone + Send + Sync + 'static {
+        let enrich = self.enrich.clone();
+        move |batch| {
+            let enrich = enrich.clone();
+            Box::pin(async move { enrich.handle(batch).await.map_err(|error| chain(&error)) })
+        }
+    }
+
+    fn give_up(&self) -> impl Fn(ShardId, Delivered, String) -> GiveUpFuture + Clone + Send + Sync + 'static {
+        let lake = self.lake.clone();
+        move |shard, record, reason| {
+            let lake = lake.clone();
+            Box::pin(async move {
+                let kept = lake.quarantine(shard, record.sequence, record.data, &reason).await;
+                if let Err(error) = &kept {
+                    tracing::error!(%shard, sequence = %record.sequence, %error, "a record that cannot be written cannot be set aside either; it stays in the stream");
+                }
+                kept.is_ok()
+            })
+        }
+    }
+
+    fn own_metrics(&self) -> OwnMetrics {
+        OwnMetrics {
+            ingest: self.ingest.clone(),
+            lake: self.lake.clone(),
+            stream: self.stream.clone(),
+            telemetry: self.telemetry.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+type ConsumeFuture =
+    std::pin::Pin<Box<dyn Future<Output = Result<weir_platform::BatchOutcome, String>> + Send + 'static>>;
+type GiveUpFuture = std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'static>>;
+
+fn ingest_options(up: &Up) -> IngestOptions {
+    let mut options = IngestOptions::default();
+    options.limits.compressed_bytes = up.limits.max_body_bytes;
+    options.limits.body_bytes = up.limits.max_decoded_bytes;
+    options.limits.samples = up.limits.max_write_samples;
+    options.max_age = up.limits.max_sample_age;
+    options.max_future = up.limits.max_sample_future;
+    options
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Keeps a second process off the folder, for as long as the file is held.
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join("lock");
+    let file =
+        File::create(&path).with_context(|| format!("cannot write to the data folder {}", data.display()))?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("another weir is using {}; stop it, or choose another folder with --data", data.display());
+    }
+    Ok(file)
+}
+
+async fn signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn run_compaction(compact: &Compact, event: CompactEvent) {
+    match compact.handle(event).await {
+        Ok(outcome) => tracing::debug!(?outcome, "compacted"),
+        Err(error) => tracing::error!(error = chain(&error), "compaction failed; it is tried again"),
+    }
+}
+
+async fn compact_on_schedule(compact: Compact, schedule: Schedule, mut stop: watch::Receiver<bool>) {
+    if schedule.function != "Compact" {
+        tracing::warn!(
+            function = schedule.function,
+            "the template schedules a function that this build does not run"
+        );
+        return;
+    }
+    let event = serde_json::from_str(&schedule.input).unwrap_or_else(|error| {
+        tracing::warn!(%error, input = schedule.input, "the schedule's input is not an event; using the default one");
+        CompactEvent::default()
+    });
+    let mut ticks = tokio::time::interval(schedule.every);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => run_compaction(&compact, event).await,
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn compact_under_pressure(
+    lake: Arc<Lake>,
+    compact: Compact,
+    max_samples: usize,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PRESSURE_CHECK) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if lake.hot().samples >= max_samples {
+            run_compaction(&compact, CompactEvent::default()).await;
+        }
+    }
+}
+
+async fn trim(stream: LocalStream, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TRIM_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if stream.waiting().1 == 0 {
+            let stream = stream.clone();
+            let trimmed = tokio::task::spawn_blocking(move || stream.trim()).await;
+            if let Ok(Err(error)) = trimmed {
+                tracing::warn!(%error, "files of the stream could not be given up");
+            }
+        }
+    }
+}
