@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod functions_table;
+pub mod memory;
 mod parser;
 mod printer;
 mod storage;

@@ -108,7 +108,11 @@ fn write_offset(f: &mut Formatter<'_>, offset: Option<&DurationExpr>) -> fmt::Re
     match offset {
         None => Ok(()),
         // Without parentheses the operator would apply to the selected values.
-        Some(d @ (DurationExpr::Binary(..) | DurationExpr::Negate(_))) => write!(f, " offset ({d})"),
+        Some(d @ DurationExpr::Binary(..)) => write!(f, " offset ({d})"),
+        Some(DurationExpr::Negate(inner)) => match **inner {
+            DurationExpr::Binary(..) | DurationExpr::Negate(_) => write!(f, " offset -({inner})"),
+            _ => write!(f, " offset -{inner}"),
+        },
         Some(d) => write!(f, " offset {d}"),
     }
 }

@@ -103,7 +103,7 @@ impl Parser<'_> {
             TokenKind::Number => {
                 let token = self.advance();
                 let seconds = self.number(token)?;
-                if !(seconds.abs() <= literal::MAX_DURATION_MS as f64 / 1000.0) {
+                if seconds.is_nan() || seconds.abs() > literal::MAX_DURATION_MS as f64 / 1000.0 {
                     return Err(self.error(token.position, "duration out of range".to_owned()));
                 }
                 Ok(DurationExpr::Number(seconds))
@@ -119,8 +119,8 @@ impl Parser<'_> {
             }
             TokenKind::Step | TokenKind::Range => {
                 let word = self.advance();
-                self.expect(TokenKind::LeftParen, "", "")?;
-                self.expect(TokenKind::RightParen, "", "")?;
+                self.expect(TokenKind::LeftParen, place.context, place.expected)?;
+                self.expect(TokenKind::RightParen, place.context, place.expected)?;
                 Ok(if word.kind == TokenKind::Step { DurationExpr::Step } else { DurationExpr::Range })
             }
             TokenKind::MinOf | TokenKind::MaxOf => {

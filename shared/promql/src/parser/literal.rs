@@ -119,6 +119,10 @@ pub(crate) fn duration_ms(text: &str) -> Result<i64, String> {
         let unit = &rest[..letters];
         rest = &rest[letters..];
         let at = DURATION_UNITS.iter().skip(next_unit).position(|(name, _)| *name == unit);
+        if !unit.is_empty() && !DURATION_UNITS.iter().any(|(name, _)| *name == unit) {
+            let (unit, whole) = (crate::printer::quote(unit), crate::printer::quote(text));
+            return Err(format!("unknown unit {unit} in duration {whole}"));
+        }
         let at = at.filter(|_| !count.is_empty()).ok_or_else(malformed)? + next_unit;
         next_unit = at + 1;
         let out_of_range = || "duration out of range".to_owned();
@@ -310,7 +314,7 @@ mod tests {
             ("0s", Ok(0)),
             ("1m1h", Err("not a valid duration string: \"1m1h\"")),
             ("5m5m", Err("not a valid duration string: \"5m5m\"")),
-            ("1hs", Err("not a valid duration string: \"1hs\"")),
+            ("1hs", Err("unknown unit \"hs\" in duration \"1hs\"")),
             ("1.5h", Err("not a valid duration string: \"1.5h\"")),
             ("300y", Err("duration out of range")),
         ];

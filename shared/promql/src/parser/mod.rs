@@ -11,10 +11,12 @@ mod error;
 mod lexer;
 mod literal;
 mod selector;
+mod series;
 mod token;
 
 pub use error::ParseError;
-pub(crate) use literal::DURATION_UNITS;
+pub(crate) use literal::{DURATION_UNITS, duration_ms};
+pub(crate) use series::parse_series_labels;
 
 use crate::ast::{BinaryOp, Expr, Node, Position, ValueType, VectorSelector};
 use lexer::Lexer;
