@@ -1,1 +1,24 @@
-//! Wire formats in: one module per format, bytes to a batch.
+//! Wire formats in: bytes of a request to a checked batch, one module per format.
+//!
+//! Every parser has the same shape: body, time of arrival and [`Limits`] in, [`Parsed`] out. A body
+//! that cannot be read at all is a [`FormatError`]; a single bad line, series or document is
+//! rejected with its place and reason while the rest proceeds. Nothing here panics on input, and
+//! every text in an error is bounded in length. What to do about duplicates, relabelling and storage is left to others.
+
+pub mod batch;
+pub mod encoding;
+pub mod json;
+mod limits;
+mod names;
+mod number;
+mod outcome;
+mod protobuf;
+pub mod remote_write;
+mod sink;
+pub mod statsd;
+pub mod text;
+mod timestamp;
+
+pub use limits::Limits;
+pub use outcome::{Accepted, ErrorKind, FormatError, Parsed, RejectKind, Rejection, Rejections};
+pub use timestamp::from_iso8601;

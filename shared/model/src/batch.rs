@@ -158,6 +158,13 @@ impl Batch {
         &self.series
     }
 
+    /// Declares the metric type of the series at `place` anew, for formats that tell it after the labels.
+    pub fn set_kind(&mut self, place: u32, kind: MetricKind) {
+        if let Some(series) = self.series.get_mut(place as usize) {
+            series.kind = kind;
+        }
+    }
+
     /// Takes back the series added last, for a parser that finds nothing to say about it.
     pub fn pop_series(&mut self) {
         if let Some(last) = self.series.pop() {

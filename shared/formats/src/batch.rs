@@ -1,0 +1,31 @@
+//! Batches that mix formats: a list of JSON documents of any kind and of texts in other formats.
+//!
+//! ```json
+//! [{"custom_metrics": {"metrics": []}},
+//!  {"format": "prometheus", "data": "up 1\n"},
+//!  {"format": "statsd", "data": "page.views:1|c"}]
+//! ```
+//!
+//! `format` is `prometheus`, `openmetrics`, `statsd` or `json`. The list may also stand under `batch`
+//! or `metrics`, and documents one a line do as well: everything [`crate::json`] reads is read here.
+
+use crate::json;
+use crate::limits::Limits;
+use crate::outcome::{FormatError, Parsed};
+use crate::sink::Sink;
+use crate::statsd::GaugeMemory;
+
+/// Reads a batch. Samples without a time get `now_ms`; `gauges` serves relative StatsD gauges.
+///
+/// # Errors
+/// [`FormatError`] when the body is no JSON, or passes a bound on the whole request.
+pub fn parse(
+    body: &[u8],
+    now_ms: i64,
+    limits: &Limits,
+    gauges: &mut dyn GaugeMemory,
+) -> Result<Parsed, FormatError> {
+    let mut sink = Sink::new(now_ms, limits);
+    json::parse_into(body, &mut sink, Some(gauges))?;
+    Ok(sink.parsed)
+}

@@ -1,0 +1,308 @@
+//! Remote write 1.0: `prometheus.WriteRequest`.
+//!
+//! Labels are copied once, from the body straight into the canonical form that batches hold, when
+//! they come sorted as the specification wants; only others are collected and sorted. Whether all
+//! of them are ASCII is asked once per series, and UTF-8 is checked only if not.
+//!
+//! Metadata comes apart from the series in 1.0, so the kind of a series stays unknown, but for
+//! series of native histograms.
+
+use weir_model::{CounterResetHint, LabelsRef, METRIC_NAME, Metadata, MetricKind, Temporality};
+
+use super::encode::put_varint;
+use super::{Content, damaged, histogram, kind, text};
+use crate::limits::Limits;
+use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
+use crate::protobuf::{Reader, Value, WireError};
+use crate::sink::Sink;
+
+pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed, FormatError> {
+    let mut sink = Sink::new(now_ms, limits);
+    let mut canonical = Vec::with_capacity(1024);
+    let mut reader = Reader::new(body);
+    let mut index = 0;
+    let mut declared = 0;
+    while let Some((field, value)) = reader.next().map_err(|error| damaged(index, error))? {
+        match field {
+            1 => {
+                value
+                    .bytes(field)
+                    .and_then(|message| series(message, index, &mut canonical, &mut sink))
+                    .map_err(|error| damaged(index, error))?;
+                index += 1;
+                sink.check_size()?;
+            }
+            3 => {
+                let place = || format!("metadata {declared}");
+                let entry = value
+                    .bytes(field)
+                    .and_then(metadata)
+                    .map_err(|error| FormatError::bad(place(), error.to_string()))?;
+                if let Err(problem) = entry.and_then(|entry| sink.metadata(entry)) {
+                    sink.reject(1, place(), problem);
+                }
+                declared += 1;
+                sink.check_size()?;
+            }
+            4 | 5 if matches!(value, Value::Bytes(_)) => {
+                return Err(FormatError::bad(
+                    format!("field {field}"),
+                    "this is a remote write 2.0 message, but the content type says 1.0",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(sink.parsed)
+}
+
+/// Reads one `TimeSeries`; an error means that the message is damaged.
+fn series(
+    message: &[u8],
+    index: usize,
+    canonical: &mut Vec<u8>,
+    sink: &mut Sink<'_>,
+) -> Result<(), WireError> {
+    let mut reader = Reader::new(message);
+    let mut labels = LabelRun::new(canonical);
+    let mut content = Content::default();
+    let mut after_labels = message;
+    while let Some((field, value)) = reader.next()? {
+        match field {
+            1 => {
+                let (name, value) = label(value.bytes(field)?)?;
+                labels.push(name, value, sink.limits);
+                // Labels come first with all known senders; if not, the second pass starts over.
+                if content.is_empty() {
+                    after_labels = reader.rest();
+                } else {
+                    after_labels = message;
+                }
+            }
+            2 => content.samples += 1,
+            3 => content.exemplars += 1,
+            4 => content.histograms += 1,
+            _ => {}
+        }
+    }
+    if content.is_empty() {
+        return Ok(());
+    }
+    let checked =
+        if labels.ascending { labels.finish(sink.limits) } else { sorted(message, canonical, sink)? };
+    if let Err(problem) = checked {
+        sink.reject(content.lost(), format_args!("timeseries {index}"), problem);
+        return Ok(());
+    }
+    let labels = LabelsRef::from_canonical(canonical);
+    let kind = if content.histograms > 0 { MetricKind::Histogram } else { MetricKind::Unknown };
+    let place = sink.canonical_series(labels, kind, Temporality::Cumulative);
+    let mut reader = Reader::new(after_labels);
+    let before = (sink.parsed.batch.sample_count(), sink.parsed.batch.exemplars.len());
+    let mut seen = Content::default();
+    while let Some((field, value)) = reader.next()? {
+        let result = match field {
+            2 => {
+                seen.samples += 1;
+                let (timestamp_ms, number) = sample(value.bytes(field)?)?;
+                sink.float(place, timestamp_ms, number)
+            }
+            3 => {
+                seen.exemplars += 1;
+                exemplar(value.bytes(field)?, place, sink)?
+            }
+            4 => {
+                seen.histograms += 1;
+                let (timestamp_ms, histogram) = histogram::read(value.bytes(field)?)?;
+                histogram.and_then(|histogram| {
+                    if histogram.counter_reset_hint == CounterResetHint::Gauge {
+                        sink.parsed.batch.set_kind(place, MetricKind::GaugeHistogram);
+                    }
+                    sink.histogram(place, timestamp_ms, histogram)?;
+                    sink.parsed.accepted.histograms += 1;
+                    Ok(())
+                })
+            }
+            _ => Ok(()),
+        };
+        if let Err(problem) = result {
+            let place = match field {
+                2 => format!("timeseries {index}, sample {}", seen.samples - 1),
+                3 => format!("timeseries {index}, exemplar {}", seen.exemplars - 1),
+                _ => format!("timeseries {index}, histogram {}", seen.histograms - 1),
+            };
+            sink.reject(1, place, problem);
+        }
+    }
+    if before == (sink.parsed.batch.sample_count(), sink.parsed.batch.exemplars.len()) {
+        sink.parsed.batch.pop_series();
+    }
+    Ok(())
+}
+
+/// Labels on their way into the canonical form, as long as they come ascending.
+struct LabelRun<'b, 'c> {
+    canonical: &'c mut Vec<u8>,
+    previous: &'b [u8],
+    count: usize,
+    named: bool,
+    ascending: bool,
+    within: bool,
+}
+
+impl<'b, 'c> LabelRun<'b, 'c> {
+    fn new(canonical: &'c mut Vec<u8>) -> Self {
+        canonical.clear();
+        Self { canonical, previous: &[], count: 0, named: false, ascending: true, within: true }
+    }
+
+    #[inline]
+    fn push(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) {
+        // The empty name is not above the empty start, so it leaves this path and is refused there.
+        self.ascending &= name > self.previous;
+        self.previous = name;
+        self.count += 1;
+        self.within &= name.len() <= limits.name_bytes && value.len() <= limits.value_bytes;
+        if value.is_empty() || !self.within || !self.ascending {
+            return;
+        }
+        if name == METRIC_NAME.as_bytes() {
+            self.named = true;
+            self.within &= value.len() <= limits.name_bytes;
+        }
+        put_varint(self.canonical, name.len() as u64);
+        self.canonical.extend_from_slice(name);
+        put_varint(self.canonical, value.len() as u64);
+        self.canonical.extend_from_slice(value);
+    }
+
+    fn finish(self, limits: &Limits) -> Result<(), Problem> {
+        if self.count > limits.labels {
+            return Err(Problem::new(
+                RejectKind::Labels,
+                format!("{} labels, at most {}", self.count, limits.labels),
+            ));
+        }
+        if !self.within {
+            return Err(Problem::new(
+                RejectKind::Labels,
+                format!(
+                    "a name is longer than {} bytes or a value than {}",
+                    limits.name_bytes, limits.value_bytes
+                ),
+            ));
+        }
+        if !self.named {
+            return Err(Problem::new(RejectKind::Labels, "the series has no metric name"));
+        }
+        // Lengths above 127 make the bytes look foreign too; the full check sorts that out.
+        if !self.canonical.is_ascii() {
+            LabelsRef::check(self.canonical)
+                .map_err(|error| Problem::new(RejectKind::Labels, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The way for labels out of order: collects, sorts and writes them.
+fn sorted(
+    message: &[u8],
+    canonical: &mut Vec<u8>,
+    sink: &Sink<'_>,
+) -> Result<Result<(), Problem>, WireError> {
+    let mut pairs = Vec::new();
+    let mut reader = Reader::new(message);
+    while let Some((field, value)) = reader.next()? {
+        if field == 1 {
+            pairs.push(label(value.bytes(field)?)?);
+        }
+    }
+    pairs.sort_unstable();
+    if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0 && !w[0].0.is_empty()) {
+        let name = String::from_utf8_lossy(twice[0].0);
+        return Ok(Err(Problem::new(RejectKind::Labels, format!("label {} stands twice", quote(&name)))));
+    }
+    if let Err(problem) = sink.check_labels(pairs.iter().copied(), pairs.len()) {
+        return Ok(Err(problem));
+    }
+    let mut labels = LabelRun::new(canonical);
+    pairs.iter().for_each(|(name, value)| labels.push(name, value, sink.limits));
+    Ok(labels.finish(sink.limits))
+}
+
+/// A `Label`: name and value.
+#[inline]
+fn label(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let (mut name, mut text): (&[u8], &[u8]) = (&[], &[]);
+    let mut reader = Reader::new(message);
+    while let Some((field, value)) = reader.next()? {
+        match field {
+            1 => name = value.bytes(field)?,
+            2 => text = value.bytes(field)?,
+            _ => {}
+        }
+    }
+    Ok((name, text))
+}
+
+/// A `Sample`: timestamp in milliseconds and value.
+#[inline]
+pub(super) fn sample(message: &[u8]) -> Result<(i64, f64), WireError> {
+    let (mut timestamp_ms, mut number) = (0, 0.0);
+    let mut reader = Reader::new(message);
+    while let Some((field, value)) = reader.next()? {
+        match field {
+            1 => number = value.double(field)?,
+            2 => timestamp_ms = value.int64(field)?,
+            _ => {}
+        }
+    }
+    Ok((timestamp_ms, number))
+}
+
+fn exemplar(message: &[u8], place: u32, sink: &mut Sink<'_>) -> Result<Result<(), Problem>, WireError> {
+    let (mut timestamp_ms, mut number) = (0, 0.0);
+    let mut pairs = Vec::new();
+    let mut problem = Ok(());
+    let mut reader = Reader::new(message);
+    while let Some((field, value)) = reader.next()? {
+        match field {
+            1 => {
+                let (name, value) = label(value.bytes(field)?)?;
+                match text(name).and_then(|name| Ok((name, text(value)?))) {
+                    Ok(pair) => pairs.push(pair),
+                    Err(error) => problem = Err(error),
+                }
+            }
+            2 => number = value.double(field)?,
+            3 => timestamp_ms = value.int64(field)?,
+            _ => {}
+        }
+    }
+    Ok(problem.and_then(|()| sink.exemplar(place, timestamp_ms, number, &pairs)))
+}
+
+/// A `MetricMetadata`.
+fn metadata(message: &[u8]) -> Result<Result<Metadata, Problem>, WireError> {
+    let (mut family, mut help, mut unit): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
+    let mut code = 0;
+    let mut reader = Reader::new(message);
+    while let Some((field, value)) = reader.next()? {
+        match field {
+            1 => code = value.varint(field)?,
+            2 => family = value.bytes(field)?,
+            4 => help = value.bytes(field)?,
+            5 => unit = value.bytes(field)?,
+            _ => {}
+        }
+    }
+    let entry = || {
+        Ok(Metadata {
+            family: text(family)?.to_owned(),
+            kind: kind(code),
+            unit: text(unit)?.to_owned(),
+            help: text(help)?.to_owned(),
+        })
+    };
+    Ok(entry())
+}
