@@ -1,1 +1,12 @@
-//! Tests that cross crates: the local stack, faults, real clients.
+//! What tests across crates share: a running `weir`, a small HTTP client, and peers from Debian.
+
+pub mod fleet;
+pub mod http;
+pub mod peers;
+pub mod random;
+pub mod usage;
+pub mod weir;
+
+pub use http::Reply;
+pub use random::Random;
+pub use weir::Weir;

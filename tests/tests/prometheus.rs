@@ -1,0 +1,249 @@
+//! A real Prometheus scrapes its node exporter and itself, remote-writes here, and is asked the same
+//! questions: the answers must agree to 1e-9.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails fails the test")]
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use weir_tests::{Weir, http, peers, weir};
+
+/// Instant and range queries over what a node exporter and a Prometheus say about themselves.
+const QUERIES: &[&str] = &[
+    // selectors
+    "up",
+    "node_load1",
+    r#"node_cpu_seconds_total{mode="idle"}"#,
+    r#"node_cpu_seconds_total{mode!="idle",cpu="0"}"#,
+    r#"node_cpu_seconds_total{mode=~"user|system"}"#,
+    r#"node_cpu_seconds_total{mode!~"i.*"}"#,
+    r#"{__name__=~"node_memory_Mem.*"}"#,
+    "node_load1 offset 10s",
+    "node_memory_MemFree_bytes @ AT",
+    "no_such_metric",
+    // rates
+    "rate(node_cpu_seconds_total[20s])",
+    "irate(node_cpu_seconds_total[20s])",
+    "increase(prometheus_http_requests_total[30s])",
+    "delta(node_memory_MemFree_bytes[20s])",
+    "idelta(node_memory_MemFree_bytes[20s])",
+    "deriv(node_memory_MemFree_bytes[20s])",
+    "predict_linear(node_memory_MemFree_bytes[20s], 60)",
+    "changes(node_memory_MemFree_bytes[30s])",
+    "resets(node_cpu_seconds_total[30s])",
+    // over time
+    "avg_over_time(node_load1[30s])",
+    "min_over_time(node_memory_MemFree_bytes[30s])",
+    "max_over_time(node_memory_MemFree_bytes[30s])",
+    "sum_over_time(up[30s])",
+    "count_over_time(up[30s])",
+    "stddev_over_time(node_memory_MemFree_bytes[30s])",
+    "stdvar_over_time(node_load1[30s])",
+    "quantile_over_time(0.7, node_memory_MemFree_bytes[30s])",
+    "last_over_time(node_load1[30s])",
+    "present_over_time(node_load1[30s])",
+    "absent_over_time(no_such_metric[30s])",
+    // aggregations
+    "sum by (mode) (rate(node_cpu_seconds_total[20s]))",
+    "avg without (cpu) (node_cpu_seconds_total)",
+    "max(node_cpu_seconds_total)",
+    "min by (cpu) (node_cpu_seconds_total)",
+    "count by (__name__) ({job=~\".+\"})",
+    "stddev(node_cpu_seconds_total)",
+    "topk(3, node_cpu_seconds_total)",
+    "bottomk(2, node_memory_MemTotal_bytes)",
+    "quantile(0.9, node_cpu_seconds_total)",
+    "count_values(\"value\", up)",
+    "group by (job) (up)",
+    // operators
+    "node_memory_MemFree_bytes / node_memory_MemTotal_bytes * 100",
+    "node_memory_MemFree_bytes > bool 1",
+    "node_cpu_seconds_total > 1",
+    "-node_load1 ^ 2 % 3",
+    "rate(node_cpu_seconds_total[20s]) / on(instance, cpu) group_left sum by (instance, cpu) (rate(node_cpu_seconds_total[20s]))",
+    "node_load1 and on(instance) node_load5",
+    "node_load1 or node_load5",
+    "node_cpu_seconds_total unless ignoring(mode) node_cpu_seconds_total{mode=\"idle\"}",
+    "sum(up) by (job) == 1",
+    // subqueries, histograms, labels, the rest
+    "max_over_time(rate(node_cpu_seconds_total{mode=\"user\"}[10s])[30s:5s])",
+    "avg_over_time((node_load1 * 2)[20s:2s])",
+    "histogram_quantile(0.9, sum by (le, handler) (rate(prometheus_http_request_duration_seconds_bucket[30s])))",
+    "histogram_quantile(0.5, prometheus_http_request_duration_seconds_bucket)",
+    "label_replace(up, \"port\", \"$1\", \"instance\", \".*:(.*)\")",
+    "label_join(up, \"both\", \"-\", \"job\", \"instance\")",
+    "sort_desc(node_cpu_seconds_total)",
+    "clamp(node_load1, 0.1, 0.2)",
+    "clamp_min(node_load1, 1)",
+    "round(node_load1, 0.1)",
+    "abs(-node_load1) + ceil(node_load5) - floor(node_load15)",
+    "sqrt(node_load1) + exp(node_load5) + ln(node_memory_MemFree_bytes)",
+    "hour() + minute() * 0 + day_of_week(timestamp(up))",
+    "absent(no_such_metric{a=\"b\"})",
+    "scalar(sum(up)) + vector(1)",
+    "time() - timestamp(node_load1)",
+    "sgn(deriv(node_load1[20s]))",
+];
+
+/// Ends a peer with the test.
+struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(command: &mut Command) -> Peer {
+    Peer(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the peer starts"))
+}
+
+fn wait_until(what: &str, seconds: u64, mut ready: impl FnMut() -> bool) {
+    for _ in 0..seconds * 10 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("waited {seconds} s in vain: {what}");
+}
+
+/// One answer as series → (timestamp text → value), or the scalar under an empty name.
+type Answer = BTreeMap<String, BTreeMap<String, f64>>;
+
+fn answer(url: &str, path: &str) -> Result<Answer, String> {
+    let reply = http::get(&format!("{url}{path}"), &[]).map_err(|error| error.to_string())?;
+    let body = reply.json();
+    if reply.status != 200 {
+        return Err(format!("{}: {}", reply.status, reply.text()));
+    }
+    let number = |value: &Value| value.as_str().unwrap().replace("Inf", "inf").parse::<f64>().unwrap();
+    let point = |point: &Value| (point[0].to_string(), number(&point[1]));
+    let data = &body["data"];
+    let result = &data["result"];
+    if data["resultType"] == "scalar" {
+        return Ok(BTreeMap::from([(String::new(), BTreeMap::from([point(result)]))]));
+    }
+    let mut answer = Answer::new();
+    for series in result.as_array().unwrap() {
+        // Maps of serde_json are sorted by key, so this text is canonical.
+        let name = series["metric"].to_string();
+        let points = match series.get("values") {
+            Some(values) => values.as_array().unwrap().iter().map(point).collect(),
+            None => BTreeMap::from([point(&series["value"])]),
+        };
+        assert!(answer.insert(name, points).is_none(), "a series twice in the answer to {path}");
+    }
+    Ok(answer)
+}
+
+fn differences(theirs: &Answer, ours: &Answer) -> Vec<String> {
+    let mut differences = Vec::new();
+    for name in theirs.keys().chain(ours.keys().filter(|name| !theirs.contains_key(*name))) {
+        let (Some(theirs), Some(ours)) = (theirs.get(name), ours.get(name)) else {
+            differences
+                .push(format!("only {}: {name}", if theirs.contains_key(name) { "there" } else { "here" }));
+            continue;
+        };
+        if theirs.keys().ne(ours.keys()) {
+            differences.push(format!("{name}: {} points there, {} here", theirs.len(), ours.len()));
+            continue;
+        }
+        for (at, theirs) in theirs {
+            let ours = ours[at];
+            let same = (theirs - ours).abs() <= 1e-9 * theirs.abs().max(ours.abs())
+                || theirs.is_nan() && ours.is_nan()
+                || *theirs == ours;
+            if !same {
+                differences.push(format!("{name} at {at}: {theirs} there, {ours} here"));
+            }
+        }
+    }
+    differences
+}
+
+#[test]
+fn prometheus_and_weir_give_the_same_answers() {
+    let (Some(prometheus), Some(exporter)) = (
+        peers::debian("prometheus", "prometheus"),
+        peers::debian("prometheus-node-exporter", "prometheus-node-exporter"),
+    ) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let weir = Weir::start(&folder.path().join("weir")).unwrap();
+    let exporter_port = weir::free_port().unwrap();
+    let _exporter =
+        start(Command::new(exporter).arg(format!("--web.listen-address=127.0.0.1:{exporter_port}")));
+    let port = weir::free_port().unwrap();
+    let config = folder.path().join("prometheus.yml");
+    std::fs::write(
+        &config,
+        format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+             scrape_configs:\n\
+             - {{ job_name: node, static_configs: [{{ targets: ['127.0.0.1:{exporter_port}'] }}] }}\n\
+             - {{ job_name: prometheus, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}\n\
+             remote_write:\n\
+             - {{ url: '{}/api/v1/write', queue_config: {{ batch_send_deadline: 1s }} }}\n",
+            weir.url
+        ),
+    )
+    .unwrap();
+    let prometheus_url = format!("http://127.0.0.1:{port}");
+    let _prometheus = start(
+        Command::new(prometheus)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("prometheus").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=error"),
+    );
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let started = now();
+    wait_until("both are up in Weir's eyes", 30, || {
+        weir.query("sum(up)").is_ok_and(|result| result[0]["value"][1] == "2")
+    });
+    // One minute of scrapes, as a user would let it run.
+    while now() < started + 62.0 {
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    // Ask about a moment that every sample has reached, off whole milliseconds of scrapes: 2.42 counts
+    // a sample exactly at a range's start in, 3.x leaves it out.
+    let end = (now() - 8.0).floor() + 0.0005;
+    let end_ms = (end * 1000.0).floor() / 1000.0;
+    wait_until("Weir has caught up", 30, || {
+        weir.value_at("sum(count_over_time(up[10s]))", end_ms).is_ok_and(|count| count >= Some(20.0))
+    });
+
+    let mut failures = Vec::new();
+    let mut asked = 0;
+    for query in QUERIES {
+        let query = query.replace("AT", &format!("{}", end_ms - 5.0));
+        let encoded = http::encode(&query);
+        let instant = format!("/api/v1/query?query={encoded}&time={end_ms}");
+        let range =
+            format!("/api/v1/query_range?query={encoded}&start={}&end={end_ms}&step=3", end_ms - 21.0);
+        for path in [instant, range] {
+            asked += 1;
+            match (answer(&prometheus_url, &path), answer(&weir.url, &path)) {
+                (Ok(theirs), Ok(ours)) => {
+                    let differences = differences(&theirs, &ours);
+                    if !differences.is_empty() {
+                        failures.push(format!(
+                            "{query}\n    {}",
+                            differences[..differences.len().min(4)].join("\n    ")
+                        ));
+                    }
+                }
+                (theirs, ours) => {
+                    failures.push(format!("{query}: {:?} there, {:?} here", theirs.err(), ours.err()))
+                }
+            }
+        }
+    }
+    weir::note(&format!("{asked} queries asked of both, {} answers differ", failures.len()));
+    assert!(failures.is_empty(), "{} of {asked} differ:\n{}", failures.len(), failures.join("\n"));
+}
