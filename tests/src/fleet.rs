@@ -3,7 +3,7 @@
 
 use weir_formats::remote_write::encode::{self, TimeSeries};
 
-use crate::Random;
+use crate::{Random, body};
 
 /// Series of one host.
 pub const SERIES_PER_HOST: usize = 100;
@@ -142,7 +142,7 @@ impl Fleet {
                     ..TimeSeries::default()
                 })
                 .collect();
-            encode::snappy(&encode::v1(&series, &[]))
+            body::snappy(&encode::v1(&series, &[]))
         };
         chunks.map(encode).collect()
     }

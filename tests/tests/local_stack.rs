@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use weir_formats::remote_write::encode::{self, TimeSeries};
-use weir_tests::{Weir, http, weir};
+use weir_tests::{body, Weir, http, weir};
 
 fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
@@ -160,7 +160,7 @@ fn every_content_encoding_is_understood_and_others_are_refused() {
     let weir = Weir::start(folder.path()).unwrap();
     let plain = b"encoded 1\n".to_vec();
     for encoding in ["identity", "gzip", "zstd", "deflate", "snappy"] {
-        let body = encode::compress(encoding, &plain);
+        let body = body::compress(encoding, &plain);
         let reply = weir.post("/api/v1/import/prometheus", &[("Content-Encoding", encoding)], &body).unwrap();
         assert_eq!(reply.status, 200, "{encoding}: {}", reply.text());
     }
@@ -174,7 +174,7 @@ fn every_content_encoding_is_understood_and_others_are_refused() {
     }
     let large = vec![b'#'; 5_000_000];
     assert_eq!(weir.post("/api/v1/import/prometheus", &[], &large).unwrap().status, 413);
-    let bomb = encode::compress("gzip", &vec![b'\n'; 80 << 20]);
+    let bomb = body::compress("gzip", &vec![b'\n'; 80 << 20]);
     let reply = weir.post("/api/v1/import/prometheus", &[("Content-Encoding", "gzip")], &bomb).unwrap();
     assert_eq!(reply.status, 413, "{}", reply.text());
 }
@@ -189,7 +189,7 @@ fn remote_write_answers_as_its_specifications_want() {
         ..TimeSeries::default()
     };
     let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-    let snappy = encode::snappy;
+    let snappy = body::snappy;
     let rows: [(&str, &str, Vec<u8>, u16, &str); 6] = [
         ("1.0", "application/x-protobuf", snappy(&encode::v1(&[series(1.0, "one")], &[])), 204, "1"),
         ("2.0", v2, snappy(&encode::v2(&[series(2.0, "two")])), 204, "1"),
@@ -258,7 +258,7 @@ fn compaction_changes_no_answer() {
                 ..TimeSeries::default()
             })
             .collect();
-        let reply = weir.post("/api/v1/write", &[], &encode::snappy(&encode::v1(&series, &[]))).unwrap();
+        let reply = weir.post("/api/v1/write", &[], &body::snappy(&encode::v1(&series, &[]))).unwrap();
         assert_eq!(reply.status, 204, "{}", reply.text());
     }
     let end_s = (start + 4 * 3_600_000) / 1000;

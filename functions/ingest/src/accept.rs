@@ -1,6 +1,6 @@
 //! From a parsed body to durable stream records.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -115,8 +115,8 @@ impl Ingest {
         self.inner.clock.now_ms()
     }
 
-    pub(crate) fn gauges(&self) -> &Mutex<Gauges> {
-        &self.inner.gauges
+    pub(crate) fn gauges(&self) -> MutexGuard<'_, Gauges> {
+        self.inner.gauges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes memory for a body of `bytes`, waiting briefly when others hold it.

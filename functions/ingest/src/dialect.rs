@@ -1,12 +1,9 @@
 //! Which wire format a route speaks, and how its bodies are parsed.
 
-use std::sync::PoisonError;
-
 use weir_formats::{Parsed, batch, json, remote_write, statsd, text};
 use weir_model::TenantId;
 
 use crate::accept::{Ingest, IngestError};
-use crate::gauges::TenantGauges;
 
 /// A family of bodies that share a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +73,8 @@ impl Ingest {
             }
             Dialect::Text => text::parse(body, text::Dialect::negotiate(content_type)?, now_ms, limits),
             Dialect::Json => json::parse(body, now_ms, limits),
-            Dialect::Statsd | Dialect::Batch => {
-                let mut gauges = self.gauges().lock().unwrap_or_else(PoisonError::into_inner);
-                let mut gauges = TenantGauges { gauges: &mut gauges, tenant };
-                match dialect {
-                    Dialect::Statsd => statsd::parse(body, now_ms, limits, &mut gauges),
-                    _ => batch::parse(body, now_ms, limits, &mut gauges),
-                }
-            }
+            Dialect::Statsd => statsd::parse(body, now_ms, limits, self.gauges().of(tenant)),
+            Dialect::Batch => batch::parse(body, now_ms, limits, self.gauges().of(tenant)),
             Dialect::Own => Ok(Parsed::default()),
         };
         Ok(parsed?)

@@ -61,7 +61,8 @@ async fn answer(ingest: &Ingest, dialect: Dialect, request: Request<Body>) -> Re
             reply::refusal(dialect, &error)
         }
     };
-    let labels = [("dialect", dialect.name()), ("status", response.status().as_str())];
+    let status = response.status();
+    let labels = [("dialect", dialect.name()), ("status", status.as_str())];
     ingest.telemetry().add(&metrics::REQUESTS, &labels, 1.0);
     response
 }

@@ -1,6 +1,6 @@
 //! Request parameters of the Prometheus HTTP API, from the query string or a form body alike.
 
-use weir_formats::timestamp::parse_rfc3339;
+use weir_formats::from_iso8601;
 
 use crate::error::ApiError;
 
@@ -92,7 +92,7 @@ fn parse_time(text: &str) -> Option<i64> {
         "+292277025-08-18T07:12:54.999999999Z" => return Some(MAX_TIME_MS),
         _ => {}
     }
-    parse_rfc3339(text)
+    from_iso8601(text)
 }
 
 /// Seconds with a fraction, or a Prometheus duration; milliseconds.

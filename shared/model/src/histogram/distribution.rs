@@ -40,7 +40,7 @@ impl DistributionBuilder {
     /// Observations that are not finite, and weights that are not finite and above zero, are left to
     /// the caller to refuse; here they are ignored.
     pub fn observe(&mut self, value: f64, weight: f64) {
-        if !value.is_finite() || !(weight > 0.0 && weight.is_finite()) {
+        if !(value.is_finite() && weight.is_finite() && weight > 0.0) {
             return;
         }
         self.count += weight;

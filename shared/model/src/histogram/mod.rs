@@ -149,7 +149,7 @@ impl Histogram {
             if i32::try_from(last).is_err() {
                 return invalid(format!("{side} spans reach bucket {last}"));
             }
-            if let Some(bad) = counts.iter().find(|c| !(**c >= 0.0)) {
+            if let Some(bad) = counts.iter().find(|c| !zero_or_above(**c)) {
                 return invalid(format!("{side} bucket count {bad} is not zero or above"));
             }
             buckets += counts.len() + spans.len();
@@ -157,13 +157,13 @@ impl Histogram {
         if buckets > Self::MAX_BUCKETS {
             return invalid(format!("{buckets} buckets and spans, at most {}", Self::MAX_BUCKETS));
         }
-        if !(self.zero_count >= 0.0) || !(self.zero_threshold >= 0.0) {
+        if !zero_or_above(self.zero_count) || !zero_or_above(self.zero_threshold) {
             return invalid(format!(
                 "zero bucket of width {} with count {}",
                 self.zero_threshold, self.zero_count
             ));
         }
-        if !(self.count >= 0.0) && !crate::is_stale_nan(self.sum) {
+        if !zero_or_above(self.count) && !crate::is_stale_nan(self.sum) {
             return invalid(format!("count {} is not zero or above", self.count));
         }
         if custom {
@@ -186,6 +186,11 @@ impl Histogram {
         }
         Ok(())
     }
+}
+
+/// Stated positively, so that NaN fails it.
+fn zero_or_above(number: f64) -> bool {
+    number >= 0.0
 }
 
 fn indexed<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterator<Item = (i32, f64)> + 'a {
