@@ -452,7 +452,7 @@ mod tests {
         fn splitting_loses_nothing(record in record()) {
             let (mut first, second) = record.batch.split();
             first.append(&second);
-            let mut of = |batch: &Batch| {
+            let of = |batch: &Batch| {
                 let mut rows: Vec<_> = batch.floats.iter()
                     .map(|s| (batch.labels_at(s.series).to_labels(), s.timestamp_ms, s.value.to_bits())).collect();
                 rows.sort();
