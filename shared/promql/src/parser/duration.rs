@@ -13,11 +13,17 @@ pub(super) struct Place {
     pub(super) expected: &'static str,
 }
 
+/// A duration and the height of its tree.
+struct Span {
+    expr: DurationExpr,
+    height: u16,
+}
+
 impl Parser<'_> {
     /// A range or a step: above zero as far as that shows without evaluating.
     pub(super) fn positive_duration(&mut self, place: &Place) -> Result<DurationExpr, ParseError> {
         let start = self.token.position;
-        let duration = simplify(self.duration(0, place)?);
+        let duration = simplify(self.duration(0, place)?.expr);
         if let DurationExpr::Literal(ms) = duration
             && ms <= 0
         {
@@ -27,78 +33,45 @@ impl Parser<'_> {
         Ok(duration)
     }
 
-    /// What follows `offset`. Arithmetic needs parentheses here: `m offset 5m + 3m` adds 3m to the values.
+    /// What follows `offset`. Arithmetic needs parentheses here, and ends with them: `m offset 5m + 3m` adds
+    /// 3m to the values. (Upstream's grammar takes `m offset (5m) + 3m` for an offset of 8m, by accident it
+    /// seems; nothing in its documentation or tests relies on it.)
     pub(super) fn offset_duration(&mut self) -> Result<DurationExpr, ParseError> {
         let place = Place { context: "offset", expected: "number, duration, step(), or range()" };
         if let TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) = self.token.kind {
             self.advance();
             let operand = self.duration_operand(&place)?;
-            return Ok(simplify(if op == BinaryOp::Sub { negate(operand) } else { operand }));
+            return Ok(simplify(self.signed_duration(op, operand)?.expr));
         }
-        let parenthesised = self.token.kind == TokenKind::LeftParen;
-        let mut duration = self.duration_operand(&place)?;
-        // Upstream's grammar goes on with arithmetic after `offset (…)`, and so do we as long as
-        // the other operand can be a duration.
-        if parenthesised {
-            while let TokenKind::Operator(op) = self.token.kind
-                && precedence(op) >= precedence(BinaryOp::Add)
-                && op != BinaryOp::Atan2
-                && self.duration_follows()
-            {
-                duration = self.duration_chain(duration, precedence(op), &place)?;
-            }
-        }
-        Ok(simplify(duration))
+        Ok(simplify(self.duration_operand(&place)?.expr))
     }
 
-    /// True when the token after the next one can begin a duration and nothing else.
-    fn duration_follows(&self) -> bool {
-        let mut ahead = self.lexer.clone();
-        match ahead.next().kind {
-            TokenKind::Number | TokenKind::Duration => true,
-            TokenKind::Step | TokenKind::Range | TokenKind::MinOf | TokenKind::MaxOf => {
-                ahead.next().kind == TokenKind::LeftParen
-            }
-            _ => false,
-        }
-    }
-
-    fn duration(&mut self, least: u8, place: &Place) -> Result<DurationExpr, ParseError> {
+    fn duration(&mut self, least: u8, place: &Place) -> Result<Span, ParseError> {
         self.enter()?;
-        let left = self.duration_operand(place)?;
-        let whole = self.duration_chain(left, least, place)?;
-        self.leave();
-        Ok(whole)
-    }
-
-    /// Operators of at least the precedence `least` after a first operand.
-    fn duration_chain(
-        &mut self,
-        mut left: DurationExpr,
-        least: u8,
-        place: &Place,
-    ) -> Result<DurationExpr, ParseError> {
-        let mut links = 0;
+        let mut left = self.duration_operand(place)?;
         while let TokenKind::Operator(op) = self.token.kind
             && precedence(op) >= least.max(precedence(BinaryOp::Add))
             && op != BinaryOp::Atan2
         {
-            links += 1;
-            self.check_height(links)?;
             let sign = self.advance();
             let inner = if op == BinaryOp::Pow { precedence(op) } else { precedence(op) + 1 };
             let right = self.duration(inner, place)?;
-            let zero = matches!(right, DurationExpr::Literal(0)) || right == DurationExpr::Number(0.0);
+            let zero =
+                matches!(right.expr, DurationExpr::Literal(0)) || right.expr == DurationExpr::Number(0.0);
             if zero && matches!(op, BinaryOp::Div | BinaryOp::Mod) {
                 let what = if op == BinaryOp::Div { "division" } else { "modulo" };
                 return Err(self.error(sign.position, format!("{what} by zero")));
             }
-            left = DurationExpr::Binary(op, Box::new(left), Box::new(right));
+            let height = left.height.max(right.height);
+            let expr = DurationExpr::Binary(op, Box::new(left.expr), Box::new(right.expr));
+            left = self.duration_above(expr, height)?;
         }
+        self.leave();
         Ok(left)
     }
 
-    fn duration_operand(&mut self, place: &Place) -> Result<DurationExpr, ParseError> {
+    fn duration_operand(&mut self, place: &Place) -> Result<Span, ParseError> {
+        let leaf = |expr| Ok(Span { expr, height: 1 });
         match self.token.kind {
             TokenKind::Number => {
                 let token = self.advance();
@@ -106,35 +79,37 @@ impl Parser<'_> {
                 if seconds.is_nan() || seconds.abs() > literal::MAX_DURATION_MS as f64 / 1000.0 {
                     return Err(self.error(token.position, "duration out of range".to_owned()));
                 }
-                Ok(DurationExpr::Number(seconds))
+                leaf(DurationExpr::Number(seconds))
             }
             TokenKind::Duration => {
                 let token = self.advance();
-                Ok(DurationExpr::Literal(self.duration_literal_ms(token)?))
+                leaf(DurationExpr::Literal(self.duration_literal_ms(token)?))
             }
             TokenKind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
                 self.advance();
                 let operand = self.duration(UNARY_OPERAND, place)?;
-                Ok(if op == BinaryOp::Sub { negate(operand) } else { operand })
+                self.signed_duration(op, operand)
             }
             TokenKind::Step | TokenKind::Range => {
                 let word = self.advance();
                 self.expect(TokenKind::LeftParen, place.context, place.expected)?;
                 self.expect(TokenKind::RightParen, place.context, place.expected)?;
-                Ok(if word.kind == TokenKind::Step { DurationExpr::Step } else { DurationExpr::Range })
+                leaf(if word.kind == TokenKind::Step { DurationExpr::Step } else { DurationExpr::Range })
             }
             TokenKind::MinOf | TokenKind::MaxOf => {
                 let word = self.advance();
                 self.expect(TokenKind::LeftParen, "", "")?;
-                let a = Box::new(self.duration(0, place)?);
+                let a = self.duration(0, place)?;
                 self.expect(TokenKind::Comma, "", "")?;
-                let b = Box::new(self.duration(0, place)?);
+                let b = self.duration(0, place)?;
                 self.expect(TokenKind::RightParen, "", "")?;
-                Ok(if word.kind == TokenKind::MinOf {
-                    DurationExpr::Min(a, b)
-                } else {
-                    DurationExpr::Max(a, b)
-                })
+                let height = a.height.max(b.height);
+                let (a, b) = (Box::new(a.expr), Box::new(b.expr));
+                let min = word.kind == TokenKind::MinOf;
+                self.duration_above(
+                    if min { DurationExpr::Min(a, b) } else { DurationExpr::Max(a, b) },
+                    height,
+                )
             }
             TokenKind::LeftParen => {
                 self.advance();
@@ -146,17 +121,25 @@ impl Parser<'_> {
         }
     }
 
+    fn signed_duration(&self, sign: BinaryOp, operand: Span) -> Result<Span, ParseError> {
+        let height = operand.height;
+        let expr = match operand.expr {
+            expr if sign == BinaryOp::Add => expr,
+            DurationExpr::Literal(ms) => DurationExpr::Literal(-ms),
+            DurationExpr::Number(seconds) => DurationExpr::Number(-seconds),
+            other => return self.duration_above(DurationExpr::Negate(Box::new(other)), height),
+        };
+        Ok(Span { expr, height })
+    }
+
+    fn duration_above(&self, expr: DurationExpr, height: u16) -> Result<Span, ParseError> {
+        self.check_height(height + 1)?;
+        Ok(Span { expr, height: height + 1 })
+    }
+
     /// The value of a duration token in milliseconds.
     pub(super) fn duration_literal_ms(&self, token: Token) -> Result<i64, ParseError> {
         literal::duration_ms(self.text_of(token)).map_err(|message| self.error(token.position, message))
-    }
-}
-
-fn negate(duration: DurationExpr) -> DurationExpr {
-    match duration {
-        DurationExpr::Literal(ms) => DurationExpr::Literal(-ms),
-        DurationExpr::Number(seconds) => DurationExpr::Number(-seconds),
-        other => DurationExpr::Negate(Box::new(other)),
     }
 }
 

@@ -1,0 +1,5 @@
+//! What the tests of this crate share.
+
+#![allow(dead_code)] // each test binary uses its own part
+
+pub mod expressions;
