@@ -48,9 +48,11 @@ pub(super) fn encode(values: &[i64], packing: Packing, out: &mut Vec<u8>) {
         differences.clear();
         differences.extend(values[start - 1..end].windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
         minis.clear();
-        minis.extend(differences.chunks(MINI).map(|mini| {
-            mini.iter().fold((i64::MAX, i64::MIN), |(min, max), &d| (min.min(d), max.max(d)))
-        }));
+        minis.extend(
+            differences.chunks(MINI).map(|mini| {
+                mini.iter().fold((i64::MAX, i64::MIN), |(min, max), &d| (min.min(d), max.max(d)))
+            }),
+        );
         let minimum = choose_minimum(&minis, packing.widths);
         put_zigzag(out, minimum);
         let widths_at = out.len();
@@ -79,7 +81,11 @@ fn width((low, high): (i64, i64), minimum: i64, widths: Widths) -> u32 {
 /// The block's minimum: that of the miniblock for which the whole block becomes smallest.
 fn choose_minimum(minis: &[(i64, i64)], widths: Widths) -> i64 {
     let cost = |minimum: i64| -> u32 {
-        minis.iter().map(|&mini| width(mini, minimum, widths)).map(|w| if w == 64 { OUTLIER_BITS } else { w }).sum()
+        minis
+            .iter()
+            .map(|&mini| width(mini, minimum, widths))
+            .map(|w| if w == 64 { OUTLIER_BITS } else { w })
+            .sum()
     };
     let Some((least, minimum)) = minis.iter().map(|&(low, _)| (cost(low), low)).min() else { return 0 };
     if widths == Widths::Bytes {
