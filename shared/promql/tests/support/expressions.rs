@@ -6,7 +6,7 @@ use weir_promql::ast::*;
 use weir_promql::functions_table::FUNCTIONS;
 
 /// A random expression without positions.
-pub fn expression() -> BoxedStrategy<Expr> {
+pub(crate) fn expression() -> BoxedStrategy<Expr> {
     prop_oneof![6 => vector(4), 1 => scalar(3), 1 => matrix(2), 1 => text().prop_map(string)].boxed()
 }
 
@@ -282,7 +282,7 @@ fn call(returns: ValueType, depth: u32) -> impl Strategy<Value = Expr> {
 }
 
 /// Sets every position to the default.
-pub fn forget_positions(expr: &mut Expr) {
+pub(crate) fn forget_positions(expr: &mut Expr) {
     expr.position = Position::default();
     match &mut expr.node {
         Node::Number(_) | Node::String(_) | Node::Vector(_) | Node::Matrix(_) => {}

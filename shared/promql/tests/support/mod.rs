@@ -2,4 +2,5 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
-pub mod expressions;
+pub(crate) mod expressions;
+pub(crate) mod script;
