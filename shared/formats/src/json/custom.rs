@@ -19,8 +19,10 @@
 //! - `set`: a member, or a list of members, as `value`, `values` or `members`.
 //!
 //! Names follow the rule of Prometheus names (what is no letter, digit or underscore becomes an
-//! underscore). `source` becomes the label of that name unless the metric has one. `unit` and `help` (`description`) become
-//! metadata of the family.
+//! underscore). A document's `source`, `service_name`, `instance_id` and `device_id` become labels of
+//! those names unless the metric has them. `unit` and `help` (`description`) become metadata of the
+//! family. `metrics` may also be an object of name to metric, or to a bare number:
+//! `{"device_id": "sensor-17", "metrics": {"temperature": {"value": 21.5, "unit": "Celsius"}}}`.
 
 use bumpalo::Bump;
 use weir_model::{Metadata, MetricKind};
@@ -31,11 +33,14 @@ use super::{at, time};
 use crate::outcome::{FormatError, Problem, RejectKind, quote};
 use crate::sink::Sink;
 
+/// Members of a document that say where its metrics come from; each becomes a label.
+pub(super) const ORIGINS: [&str; 4] = ["source", "service_name", "instance_id", "device_id"];
+
 /// What a document says for all its metrics.
 #[derive(Default)]
 pub(super) struct Common<'t, 'a> {
     own_ms: Option<i64>,
-    source: Option<&'t str>,
+    origins: [Option<&'t str>; ORIGINS.len()],
     labels: Option<Node<'t, 'a>>,
 }
 
@@ -46,42 +51,54 @@ pub(super) fn document<'t>(
     arena: &'t Bump,
     sink: &mut Sink<'_>,
 ) -> Result<(), FormatError> {
-    let list = node.get("metrics");
-    let Some(metrics) = list.and_then(Node::list) else {
-        let found = list.map_or("nothing".to_owned(), Node::describe);
-        let problem = Problem::syntax(format!("expected a list of metrics, found {found}"));
-        sink.reject(1, place.member("metrics"), problem);
-        return Ok(());
+    let metrics = node.get("metrics");
+    let inside = place.member("metrics");
+    let len = match metrics {
+        Some(metrics) if metrics.is_object() => metrics.members().count(),
+        Some(metrics) if metrics.list().is_some() => metrics.list().map_or(0, Iterator::count),
+        other => {
+            let found = other.map_or("nothing".to_owned(), Node::describe);
+            sink.reject(1, inside, Problem::syntax(format!("expected a list of metrics, found {found}")));
+            return Ok(());
+        }
     };
     let mut common = Common {
         own_ms: None,
-        source: node.get("source").and_then(|source| scalar_text(source, arena)),
+        origins: ORIGINS.map(|name| node.get(name).and_then(|origin| scalar_text(origin, arena))),
         labels: node.get("labels"),
     };
     match node.get("timestamp").map(time).transpose() {
         Ok(own_ms) => common.own_ms = own_ms,
         Err(problem) => {
-            sink.reject(metrics.count().max(1) as u64, place.member("timestamp"), problem);
+            sink.reject(len.max(1) as u64, place.member("timestamp"), problem);
             return Ok(());
         }
     }
-    let list = place.member("metrics");
-    for (index, element) in metrics.enumerate() {
-        metric(element, &common, &list.index(index), arena, sink);
+    for (index, element) in metrics.and_then(Node::list).into_iter().flatten().enumerate() {
+        metric(element, None, &common, &inside.index(index), arena, sink);
+        sink.check_size()?;
+    }
+    for (name, element) in metrics.into_iter().flat_map(Node::members) {
+        // A name from the body is quoted and cut, since places are told.
+        let short = quote(name);
+        metric(element, Some(name), &common, &inside.member(&short), arena, sink);
         sink.check_size()?;
     }
     Ok(())
 }
 
 /// Reads one metric; what is wrong with it is rejected at its place.
+///
+/// `name` is given when it does not stand in the metric itself.
 pub(super) fn metric<'t>(
     node: Node<'t, '_>,
+    name: Option<&'t str>,
     common: &Common<'t, '_>,
     place: &Place<'_>,
     arena: &'t Bump,
     sink: &mut Sink<'_>,
 ) {
-    if let Err((member, problem)) = read(node, common, arena, sink) {
+    if let Err((member, problem)) = read(node, name, common, arena, sink) {
         let (told, problem) =
             if member.is_empty() { at(place, problem) } else { at(&place.member(member), problem) };
         sink.reject(1, told, problem);
@@ -90,15 +107,17 @@ pub(super) fn metric<'t>(
 
 fn read<'t>(
     node: Node<'t, '_>,
+    name: Option<&'t str>,
     common: &Common<'t, '_>,
     arena: &'t Bump,
     sink: &mut Sink<'_>,
 ) -> Result<(), Located> {
-    if !node.is_object() {
+    let bare = name.is_some() && node.bare_number().is_some();
+    if !node.is_object() && !bare {
         return Err(("", Problem::syntax(format!("expected a metric, found {}", node.describe()))));
     }
     let named = node.get_any(&["name", "metric"]);
-    let name = named.and_then(Node::text).filter(|name| !name.is_empty()).ok_or_else(|| {
+    let name = name.or(named.and_then(Node::text)).filter(|name| !name.is_empty()).ok_or_else(|| {
         let found = named.map_or("nothing".to_owned(), Node::describe);
         ("name", Problem::new(RejectKind::Labels, format!("expected a metric name, found {found}")))
     })?;
@@ -118,10 +137,10 @@ fn read<'t>(
             deferred |= member == "tags" && own.list().is_some();
         }
     }
-    if let Some(source) = common.source
-        && !labels.has("source")
-    {
-        labels.set("source", source, arena).map_err(|problem| ("source", problem))?;
+    for (name, origin) in ORIGINS.into_iter().zip(common.origins) {
+        if let Some(origin) = origin.filter(|_| !labels.has(name)) {
+            labels.set(name, origin, arena).map_err(|problem| (name, problem))?;
+        }
     }
     let word = node.get_any(&["type", "metric_type"]);
     let kind = match word {
@@ -132,8 +151,9 @@ fn read<'t>(
     let writer = Writer { labels: &labels, own_ms, arena, sink };
     match kind.to_ascii_lowercase().as_str() {
         "counter" | "count" => counter(node, deferred, writer),
-        "gauge" => state(node, MetricKind::Gauge, writer),
-        "untyped" | "unknown" => state(node, MetricKind::Unknown, writer),
+        _ if bare => state(Some(node), MetricKind::Gauge, writer),
+        "gauge" => state(node.get("value"), MetricKind::Gauge, writer),
+        "untyped" | "unknown" => state(node.get("value"), MetricKind::Unknown, writer),
         "histogram" if node.get("buckets").is_some() => classic_histogram(node, writer),
         "histogram" | "timer" | "timing" | "distribution" => observations(node, writer),
         "summary" => summary(node, writer),
@@ -197,8 +217,12 @@ fn counter(node: Node<'_, '_>, deferred: bool, mut writer: Writer<'_, '_, '_>) -
     result.map_err(|problem| ("", problem))
 }
 
-fn state(node: Node<'_, '_>, kind: MetricKind, mut writer: Writer<'_, '_, '_>) -> Result<(), Located> {
-    let value = value(node.get("value")).map_err(|problem| ("value", problem))?;
+fn state(
+    given: Option<Node<'_, '_>>,
+    kind: MetricKind,
+    mut writer: Writer<'_, '_, '_>,
+) -> Result<(), Located> {
+    let value = value(given).map_err(|problem| ("value", problem))?;
     writer.float("", None, kind, value).map_err(|problem| ("", problem))
 }
 

@@ -19,7 +19,7 @@
 use bumpalo::Bump;
 use weir_model::MetricKind;
 
-use super::series::{LabelSet, Place, Writer, finite, scalar_text, value};
+use super::series::{LabelSet, Place, Writer, finite, value};
 use super::tape::Node;
 use super::{at, time};
 use crate::outcome::{FormatError, Problem, RejectKind};
@@ -117,14 +117,4 @@ fn read<'t>(
         sink.reject(1, format_args!("{}[{short}]", place.member("metrics")), problem);
     }
     Ok(())
-}
-
-/// Kept for the shape of labels that are no text.
-#[cfg(test)]
-#[test]
-fn numbers_among_labels_are_written_as_json_writes_them() {
-    let tape: super::tape::Tape<'_> = serde_json::from_str("[200, 0.5, true, null]").unwrap();
-    let arena = Bump::new();
-    let texts: Vec<_> = tape.root().list().unwrap().map(|node| scalar_text(node, &arena)).collect();
-    assert_eq!(texts, [Some("200"), Some("0.5"), Some("true"), None]);
 }

@@ -9,7 +9,8 @@
 //! | `event_metrics` | one event and its numbers | [`event`] |
 //! | `MetricName`, or `MetricData` | CloudWatch's PutMetricData | [`cloudwatch`] |
 //! | `name` and a value | one metric | [`custom`] |
-//! | `metrics`, a list | a list of any of these | here |
+//! | `metrics` with a time or an origin, or as an object | like `custom_metrics` | [`custom`] |
+//! | `metrics` or `batch`, a list | a list of any of these | here |
 //!
 //! What cannot be read is rejected with its place (`[1].metrics[2].value`, before it `line 3: ` when
 //! there are several lines), and the rest proceeds. Unknown members are passed by.
@@ -140,9 +141,13 @@ impl Reader<'_, '_, '_> {
         } else if self.gauges.is_some() && node.get("format").is_some() {
             return self.embedded(node, place);
         } else if node.get_any(&["name", "metric"]).is_some() {
-            custom::metric(node, &custom::Common::default(), place, &arena, self.sink);
+            custom::metric(node, None, &custom::Common::default(), place, &arena, self.sink);
         } else if let Some((name, list)) = ["metrics", "batch"].iter().find_map(|n| Some((n, node.get(n)?))) {
-            if node.get_any(&["timestamp", "source"]).is_some() {
+            if *name == "metrics"
+                && (list.is_object()
+                    || node.get_any(&custom::ORIGINS).is_some()
+                    || node.get("timestamp").is_some())
+            {
                 return custom::document(node, place, &arena, self.sink);
             }
             return self.document(list, &place.member(name), depth + 1);

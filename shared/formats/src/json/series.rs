@@ -272,3 +272,28 @@ impl<'t> Writer<'_, 't, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tape::Tape;
+    use super::*;
+
+    #[test]
+    fn numbers_and_booleans_become_the_text_that_json_writes() {
+        let tape: Tape<'_> = serde_json::from_str("[200, 0.5, true, null, []]").unwrap();
+        let arena = Bump::new();
+        let texts: Vec<_> = tape.root().list().unwrap().map(|node| scalar_text(node, &arena)).collect();
+        assert_eq!(texts, [Some("200"), Some("0.5"), Some("true"), None, None]);
+    }
+
+    #[test]
+    fn places_are_written_as_paths() {
+        let root = Place::root();
+        let list = root.index(1);
+        let custom = root.member("custom_metrics");
+        let metrics = custom.member("metrics");
+        assert_eq!(root.to_string(), "the document");
+        assert_eq!(list.member("value").to_string(), "[1].value");
+        assert_eq!(metrics.index(2).member("value").to_string(), "custom_metrics.metrics[2].value");
+    }
+}

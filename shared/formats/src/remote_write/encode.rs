@@ -4,17 +4,20 @@ use std::collections::HashMap;
 
 use weir_model::{CounterResetHint, Histogram, Metadata, MetricKind, Span};
 
+/// Names and values of labels, in the order to send them.
+pub type Pairs = Vec<(String, String)>;
+
 /// One time series to encode; labels go out in the order given.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TimeSeries {
     /// Names and values, `__name__` included.
-    pub labels: Vec<(String, String)>,
+    pub labels: Pairs,
     /// Timestamps in milliseconds, and values.
     pub samples: Vec<(i64, f64)>,
     /// Timestamps in milliseconds, and histograms.
     pub histograms: Vec<(i64, Histogram)>,
     /// Timestamps in milliseconds, values and labels.
-    pub exemplars: Vec<(i64, f64, Vec<(String, String)>)>,
+    pub exemplars: Vec<(i64, f64, Pairs)>,
     /// Type, help and unit; 2.0 only.
     pub kind: MetricKind,
     /// Help text; 2.0 only.

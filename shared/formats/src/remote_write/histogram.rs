@@ -52,8 +52,8 @@ pub(super) fn read(message: &[u8]) -> Result<(i64, Result<Histogram, Problem>), 
             }
             15 => timestamp_ms = value.int64(field)?,
             16 => {
-                bounded &=
-                    repeated_double(field, value, Histogram::MAX_BUCKETS, &mut histogram.custom_values)?
+                let bounds = &mut histogram.custom_values;
+                bounded &= repeated_double(field, value, Histogram::MAX_BUCKETS, bounds)?;
             }
             _ => {}
         }

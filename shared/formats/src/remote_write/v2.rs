@@ -99,6 +99,14 @@ struct Told<'a> {
     families: HashSet<&'a str>,
 }
 
+/// Adds the numbers of a `labels_refs` field.
+fn references(value: Value<'_>, refs: &mut Vec<u64>) -> Result<(), Fault> {
+    if repeated_varint(1, value, MAX_REFS, refs)? {
+        return Ok(());
+    }
+    Err(Fault::Refs(format!("more than {MAX_REFS} label references")))
+}
+
 fn resolve<'a>(refs: &[u64], symbols: &[&'a str], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), Fault> {
     pairs.clear();
     let (chunks, rest) = refs.as_chunks::<2>();
@@ -141,11 +149,7 @@ fn series<'a>(
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next()? {
         match field {
-            1 => {
-                if !repeated_varint(field, value, MAX_REFS, &mut scratch.refs)? {
-                    return Err(Fault::Refs(format!("more than {MAX_REFS} label references")));
-                }
-            }
+            1 => references(value, &mut scratch.refs)?,
             2 => content.samples += 1,
             3 => content.histograms += 1,
             4 => content.exemplars += 1,
@@ -233,11 +237,7 @@ fn exemplar<'a>(
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next()? {
         match field {
-            1 => {
-                if !repeated_varint(field, value, MAX_REFS, &mut scratch.refs)? {
-                    return Err(Fault::Refs(format!("more than {MAX_REFS} label references")));
-                }
-            }
+            1 => references(value, &mut scratch.refs)?,
             2 => number = value.double(field)?,
             3 => timestamp_ms = value.int64(field)?,
             _ => {}
