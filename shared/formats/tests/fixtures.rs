@@ -18,12 +18,12 @@ fn fixture(path: &str) -> Vec<u8> {
 fn parse(path: &str) -> Parsed {
     let (limits, body) = (Limits::default(), fixture(path));
     let mut gauges = GaugeTable::new(100);
-    let parsed = match path.rsplit_once('.').map(|(stem, extension)| (stem, extension)) {
+    let parsed = match path.rsplit_once('.') {
         Some(("seeds/prometheus", _)) => text::parse(&body, Dialect::Prometheus, NOW_MS, &limits),
         Some(("seeds/batch", _)) => batch::parse(&body, NOW_MS, &limits, &mut gauges),
         Some((_, "txt")) => statsd::parse(&body, NOW_MS, &limits, &mut gauges),
         Some((_, "snappy")) => {
-            let plain = encoding::decompress(&body, "snappy", &limits).unwrap();
+            let plain = encoding::decompress(&body, "snappy", &limits).expect(path);
             remote_write::parse(Version::V1, &plain, NOW_MS, &limits)
         }
         _ => json::parse(&body, NOW_MS, &limits),

@@ -79,7 +79,7 @@ fn remote_write_1_bodies() {
         ("a group", second(&[0x0b]), "wire type 3, which protobuf 3 does not have"),
         ("field zero", second(&[0x02, 0]), "field number 0 does not exist"),
         ("a 2.0 body", encode::v2(&[up]), "the content type says 1.0"),
-        ("plain text", b"up 1\n".to_vec(), "400 timeseries 0"),
+        ("plain text", b"up 1\n".to_vec(), "400 the body is no prometheus.WriteRequest"),
         (
             "a repeated label",
             of(&[("__name__", "up"), ("job", "a"), ("job", "b")]),

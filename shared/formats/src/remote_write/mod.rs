@@ -75,6 +75,11 @@ fn damaged(index: usize, error: WireError) -> FormatError {
     FormatError::bad(format!("timeseries {index}"), error.to_string())
 }
 
+/// For bytes that happen to be fields of protobuf, but none that the message has.
+fn nothing_known(message: &str) -> FormatError {
+    FormatError::bad(None, format!("the body is no {message}: it has none of its fields"))
+}
+
 /// The kind at an enumeration's number; both versions count alike.
 fn kind(code: u64) -> MetricKind {
     u8::try_from(code).ok().and_then(MetricKind::from_code).unwrap_or_default()

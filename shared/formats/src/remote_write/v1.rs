@@ -10,7 +10,7 @@
 use weir_model::{CounterResetHint, LabelsRef, METRIC_NAME, Metadata, MetricKind, Temporality};
 
 use super::encode::put_varint;
-use super::{Content, damaged, histogram, kind, text};
+use super::{Content, damaged, histogram, kind, nothing_known, text};
 use crate::limits::Limits;
 use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
 use crate::protobuf::{Reader, Value, WireError};
@@ -52,6 +52,9 @@ pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed,
             }
             _ => {}
         }
+    }
+    if index + declared == 0 && !body.is_empty() {
+        return Err(nothing_known("prometheus.WriteRequest"));
     }
     Ok(sink.parsed)
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use weir_model::{Metadata, MetricKind, Temporality};
 
 use super::v1::sample;
-use super::{Content, damaged, histogram, kind};
+use super::{Content, damaged, histogram, kind, nothing_known};
 use crate::limits::Limits;
 use crate::outcome::{FormatError, Parsed, Problem};
 use crate::protobuf::{Reader, Value, WireError, repeated_varint};
@@ -55,6 +55,9 @@ pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed,
             }
             _ => {}
         }
+    }
+    if symbols.is_empty() && !body.is_empty() {
+        return Err(nothing_known("io.prometheus.write.v2.Request"));
     }
     Ok(sink.parsed)
 }
