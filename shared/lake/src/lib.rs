@@ -1,3 +1,41 @@
 //! The database in a bucket: segments, blocks, manifest, compaction, reader.
+//!
+//! Objects are created once and never change. `hot/` holds stream batches as they came (see the segment
+//! module), `blocks/` one tenant's hours as Parquet, `manifest/` the log that says which blocks count and
+//! how far each shard is compacted. A [`Lake`] keeps the hot samples in memory, so that a query reads
+//! memory for what is new and blocks for the rest, under one lock that makes them one state.
 
+mod append;
+mod bitmap;
 pub mod block;
+mod compact;
+mod days;
+mod discover;
+mod error;
+mod families;
+mod garbage;
+mod gather;
+mod head;
+mod keys;
+mod lake;
+mod manifest;
+mod merge;
+mod options;
+mod reader;
+mod retry_keys;
+mod segment;
+mod select;
+mod series_index;
+mod snapshots;
+mod state;
+mod statistics;
+
+pub use append::{Appended, Incoming};
+pub use compact::{CompactMode, CompactReport};
+pub use error::LakeError;
+pub use garbage::GarbageReport;
+pub use lake::Lake;
+pub use options::LakeOptions;
+pub use reader::LakeReader;
+pub use select::{LakeSelection, Selection, SeriesInfo};
+pub use statistics::{HotState, Statistics, TenantStatistics};

@@ -1,0 +1,208 @@
+//! What `enrich` does: a stream batch becomes a hot segment, once, however it is delivered.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use weir_model::{Record, RecordKey};
+use weir_platform::{Created, SequenceNumber, ShardId};
+
+use crate::error::LakeError;
+use crate::keys;
+use crate::lake::Lake;
+use crate::segment::{HEADER_BYTES, Segment, SegmentHeader, SegmentRecord};
+use crate::state::DecodedSegment;
+
+/// A record as the stream delivered it.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Its place in the shard.
+    pub sequence: SequenceNumber,
+    /// The stream record's own bytes, which the segment keeps.
+    pub payload: Bytes,
+    /// The same, decoded.
+    pub record: Record,
+}
+
+/// What became of a delivered batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// Samples that are new in the lake.
+    pub samples: u64,
+    /// Records that are new in the lake.
+    pub records: u64,
+    /// Records that were dropped, since one of the same retry key is there already.
+    pub repeated_keys: u64,
+    /// Records that an earlier delivery had brought.
+    pub already_covered: u64,
+    /// The shard's last sequence number in the lake.
+    pub covered_through: Option<SequenceNumber>,
+}
+
+impl Lake {
+    /// Writes a batch of one shard. When this returns, every record of it is durable and visible to
+    /// queries, exactly once: records that an earlier delivery brought, and repeats of a retry key,
+    /// are counted and left out. Appends to one shard follow one another.
+    ///
+    /// # Errors
+    /// [`LakeError`] when the bucket fails: part of the batch may be in the lake, which does no harm when
+    /// the batch is delivered again, cut as before or otherwise.
+    pub async fn append(&self, shard: ShardId, delivered: Vec<Incoming>) -> Result<Appended, LakeError> {
+        let lane = self.lane(shard)?;
+        let mut prepared = lane.lock().await;
+        if !*prepared {
+            self.read_compacted_keys(shard).await?;
+            *prepared = true;
+        }
+        if !self.options.sole_writer {
+            // Another process may have written this shard since; segments must follow one another.
+            self.read_new_segments(shard).await?;
+        }
+        let mut delivered = delivered;
+        if !delivered.is_sorted_by(|a, b| a.sequence < b.sequence) {
+            delivered.sort_by_key(|incoming| incoming.sequence);
+            delivered.dedup_by_key(|incoming| incoming.sequence);
+        }
+        let mut waiting = VecDeque::from(delivered);
+        let mut appended = Appended::default();
+        loop {
+            let covered = self.covered_through(shard);
+            while let Some(first) = waiting.front()
+                && covered.is_some_and(|to| first.sequence <= to)
+            {
+                waiting.pop_front();
+                appended.already_covered += 1;
+            }
+            appended.covered_through = covered;
+            let piece = self.cut(&mut waiting);
+            let (Some(first), Some(last)) = (piece.first(), piece.last()) else { return Ok(appended) };
+            let (first, last) = (first.sequence, last.sequence);
+            if !self.write(shard, &piece, &mut appended).await? {
+                // An attempt whose reply was lost, or another process: what it wrote counts.
+                self.read_new_segments(shard).await?;
+                if self.covered_through(shard).is_none_or(|to| to < first) {
+                    let key = keys::segment(shard, first);
+                    return Err(LakeError::damaged(&key, format!("it does not cover {first} (to {last})")));
+                }
+                for incoming in piece.into_iter().rev() {
+                    waiting.push_front(incoming);
+                }
+            }
+        }
+    }
+
+    /// Takes off as many records as one segment holds.
+    fn cut(&self, waiting: &mut VecDeque<Incoming>) -> Vec<Incoming> {
+        let mut bytes = 0;
+        let fits = |incoming: &Incoming| {
+            bytes += incoming.payload.len();
+            bytes <= self.options.max_segment_bytes
+        };
+        let count = waiting.iter().map(fits).take_while(|fits| *fits).count().max(1);
+        waiting.drain(..count.min(waiting.len())).collect()
+    }
+
+    /// Writes one segment; false when there is one of its name already.
+    async fn write(
+        &self,
+        shard: ShardId,
+        piece: &[Incoming],
+        appended: &mut Appended,
+    ) -> Result<bool, LakeError> {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { return Ok(true) };
+        let kept = self.without_repeats(shard, piece);
+        let records = kept.iter().map(|incoming| SegmentRecord {
+            sequence: incoming.sequence,
+            received_ms: incoming.record.received_ms,
+            key: incoming.record.key,
+            payload: incoming.payload.clone(),
+        });
+        let segment = Segment::new(shard, first.sequence, last.sequence, records.collect());
+        let bytes = segment.encode();
+        let size = bytes.len() as u64;
+        let key = keys::segment(shard, first.sequence);
+        if self.bucket.create(&key, bytes).await? == Created::Existed {
+            return Ok(false);
+        }
+        let now_ms = self.clock.now_ms();
+        let records = kept.iter().map(|incoming| (incoming.sequence, &incoming.record));
+        self.state_mut().absorb(&segment, size, records, now_ms);
+        appended.records += kept.len() as u64;
+        appended.repeated_keys += (piece.len() - kept.len()) as u64;
+        appended.samples += kept.iter().map(|i| i.record.batch.sample_count() as u64).sum::<u64>();
+        Ok(true)
+    }
+
+    fn without_repeats<'a>(&self, shard: ShardId, piece: &'a [Incoming]) -> Vec<&'a Incoming> {
+        let state = self.state();
+        let known = state.keys(shard);
+        let mut here: HashMap<RecordKey, i64> = HashMap::new();
+        let window_ms = self.options.retry_window_ms.unsigned_abs();
+        let counts = |incoming: &&Incoming| {
+            let Some(key) = incoming.record.key else { return true };
+            let received_ms = incoming.record.received_ms;
+            let before = here.insert(key, received_ms);
+            !(known.is_some_and(|keys| keys.is_repeat(key, received_ms))
+                || before.is_some_and(|at| at.abs_diff(received_ms) <= window_ms))
+        };
+        piece.iter().filter(counts).collect()
+    }
+
+    /// Reads the retry keys of compacted segments that are still there for their sake.
+    async fn read_compacted_keys(&self, shard: ShardId) -> Result<(), LakeError> {
+        let Some(to) = self.catalog().compacted.get(&shard).copied() else { return Ok(()) };
+        for object in self.list_all(&keys::shard_prefix(shard)).await? {
+            let Some((_, first)) = keys::parse_segment(&object.key) else { continue };
+            if first > to {
+                break;
+            }
+            let header = self.read_segment_header(&object.key).await?;
+            if header.is_some_and(|header| header.newest_keyed_ms.is_some()) {
+                let bytes = self.bucket.get(&object.key).await?;
+                let decoded = DecodedSegment::keys_only(&object.key, &bytes)?;
+                let now_ms = self.clock.now_ms();
+                self.state_mut().note_keys(&decoded, now_ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// The start of a segment; `None` when it has been deleted.
+    pub(crate) async fn read_segment_header(&self, key: &str) -> Result<Option<SegmentHeader>, LakeError> {
+        match self.bucket.get_range(key, 0..HEADER_BYTES as u64).await {
+            Ok(bytes) => {
+                SegmentHeader::decode(&bytes).map(Some).map_err(|reason| LakeError::damaged(key, reason))
+            }
+            Err(weir_platform::BucketError::NotFound { .. }) => Ok(None),
+            Err(weir_platform::BucketError::BadRange { .. }) => {
+                Err(LakeError::damaged(key, "its start is cut off"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets a record aside that cannot be decoded: its bytes and the reason, under its sequence number.
+    /// Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// [`LakeError::Unavailable`] when the bucket fails.
+    pub async fn quarantine(
+        &self,
+        shard: ShardId,
+        sequence: SequenceNumber,
+        bytes: Bytes,
+        reason: &str,
+    ) -> Result<(), LakeError> {
+        let note = serde_json::json!({
+            "shard": shard.to_string(),
+            "sequence": sequence.to_string(),
+            "reason": reason,
+            "bytes": bytes.len(),
+            "quarantined_ms": self.clock.now_ms(),
+        });
+        self.bucket.create(&keys::quarantine(shard, sequence, "bin"), bytes).await?;
+        let note = Bytes::from(note.to_string());
+        self.bucket.create(&keys::quarantine(shard, sequence, "json"), note).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! Merging blocks of one hour into one.
+
+use std::sync::Arc;
+
+use weir_model::{LabelsRef, MetricKind, Samples, Temporality};
+
+use super::plan::{self, Merge};
+use super::{CompactMode, CompactReport, Maintenance, NewBlock};
+use crate::block::{
+    BlockCursor, BlockIndex, BlockLabels, BlockOptions, BlockPages, BlockWriter, EncodedBlock, SeriesEntry,
+    series_order,
+};
+use crate::error::LakeError;
+use crate::gather::gather;
+use crate::lake::Lake;
+use crate::manifest::{BlockMeta, Catalog, Entry};
+use crate::merge;
+
+/// Merges that one manifest entry commits.
+const MERGES_PER_ENTRY: usize = 16;
+/// How often merges are planned again: what one round merges may be worth merging with more.
+const ROUNDS: usize = 8;
+
+/// A block to be merged, in memory.
+struct Input {
+    meta: Arc<BlockMeta>,
+    index: Arc<BlockIndex>,
+    labels: BlockLabels,
+    units: Vec<String>,
+    pages: BlockPages,
+}
+
+impl Lake {
+    /// Merges what is worth merging.
+    pub(super) async fn merge_blocks(
+        self: &Arc<Self>,
+        mode: CompactMode,
+        maintenance: &mut Maintenance,
+        report: &mut CompactReport,
+    ) -> Result<(), LakeError> {
+        for _ in 0..ROUNDS {
+            let merges = plan::merges(&self.catalog(), mode, &self.options, self.clock.now_ms());
+            if merges.is_empty() {
+                return Ok(());
+            }
+            for some in merges.chunks(MERGES_PER_ENTRY) {
+                self.merge_some(some, maintenance, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn merge_some(
+        self: &Arc<Self>,
+        merges: &[Merge],
+        maintenance: &mut Maintenance,
+        report: &mut CompactReport,
+    ) -> Result<(), LakeError> {
+        let mut merged: Vec<(&Merge, BlockMeta)> = Vec::new();
+        for merge in merges {
+            // Of an hour at a time, so that memory holds the objects of one.
+            let Some(objects) = self.read_inputs(merge).await? else { continue };
+            let generation = merge.inputs.iter().map(|b| b.generation).max().unwrap_or(0);
+            let new = NewBlock {
+                tenant: merge.tenant.clone(),
+                hour: merge.hour,
+                generation,
+                complete: merge.complete,
+            };
+            let block = self.write_block(new, move |options| merge_objects(objects, options)).await?;
+            merged.extend(block.map(|block| (merge, block)));
+        }
+        let forget = maintenance.forget.clone();
+        // A merge whose inputs another process has replaced is left out.
+        let holds = |catalog: &Catalog, merge: &Merge| merge.inputs.iter().all(|b| catalog.contains(&b.id));
+        let entry = |catalog: &Catalog| {
+            let mut entry = Entry { forget: forget.clone(), ..Entry::default() };
+            for (merge, block) in merged.iter().filter(|(merge, _)| holds(catalog, merge)) {
+                entry.add.push(block.clone());
+                entry.remove.extend(merge.inputs.iter().map(|b| b.id.clone()));
+            }
+            (!entry.is_empty()).then_some(entry)
+        };
+        let Some(catalog) = self.commit(entry).await? else { return Ok(()) };
+        maintenance.forget.clear();
+        for (merge, block) in merged.iter().filter(|(_, block)| catalog.contains(&block.id)) {
+            report.blocks_written += 1;
+            report.blocks_replaced += merge.inputs.len() as u64;
+            report.samples_merged += block.samples;
+            report.bytes_written += block.bytes();
+        }
+        Ok(())
+    }
+
+    /// Both objects of each input, in order of writes; `None` when one is gone, since it was replaced.
+    async fn read_inputs(
+        &self,
+        merge: &Merge,
+    ) -> Result<Option<Vec<(Arc<BlockMeta>, bytes::Bytes, bytes::Bytes)>>, LakeError> {
+        let read = |meta: Arc<BlockMeta>| {
+            let bucket = self.bucket.clone();
+            async move {
+                let series = bucket.get(&meta.series_key).await?;
+                let samples = bucket.get(&meta.samples_key).await?;
+                Ok::<_, weir_platform::BucketError>((meta, series, samples))
+            }
+        };
+        let mut inputs = Vec::with_capacity(merge.inputs.len());
+        for input in gather(self.options.concurrency, merge.inputs.iter().cloned().map(read)).await? {
+            match input {
+                Err(weir_platform::BucketError::NotFound { .. }) if !self.options.sole_writer => {
+                    return Ok(None);
+                }
+                other => inputs.push(other?),
+            }
+        }
+        Ok(Some(inputs))
+    }
+}
+
+impl Input {
+    fn open(meta: Arc<BlockMeta>, series: bytes::Bytes, samples: &bytes::Bytes) -> Result<Self, LakeError> {
+        let bad_series = |error| LakeError::damaged(&meta.series_key, error);
+        let bad_samples = |error| LakeError::damaged(&meta.samples_key, error);
+        let index = Arc::new(BlockIndex::decode(series).map_err(bad_series)?);
+        let labels = index.labels().map_err(bad_series)?;
+        let units = index.units().map_err(bad_series)?;
+        let ordinals: Vec<u32> = (0..index.len() as u32).collect();
+        let plan = index.plan(&ordinals, i64::MIN, i64::MAX).map_err(bad_series)?;
+        let mut parts = Vec::with_capacity(plan.ranges().len());
+        for range in plan.ranges() {
+            if range.end > samples.len() as u64 || range.start > range.end {
+                let reason = format!("it has {} bytes, not {}", samples.len(), range.end);
+                return Err(LakeError::damaged(&meta.samples_key, reason));
+            }
+            parts.push(samples.slice(range.start as usize..range.end as usize));
+        }
+        let pages = BlockPages::new(plan, parts).map_err(bad_samples)?;
+        Ok(Self { meta, index, labels, units, pages })
+    }
+
+    fn key(&self, ordinal: u32) -> (LabelsRef<'_>, Temporality) {
+        (self.labels.get(ordinal), self.index.temporality(ordinal))
+    }
+}
+
+/// Walks all inputs in the order of their series and writes the joined samples.
+fn merge_objects(
+    objects: Vec<(Arc<BlockMeta>, bytes::Bytes, bytes::Bytes)>,
+    options: BlockOptions,
+) -> Result<Option<EncodedBlock>, LakeError> {
+    let inputs = objects
+        .into_iter()
+        .map(|(meta, series, samples)| Input::open(meta, series, &samples))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = inputs.first() else { return Ok(None) };
+    let key = &first.meta.samples_key;
+    let unwritable = |error| LakeError::damaged(&format!("merge into the hour of {key}"), error);
+    let mut writer = BlockWriter::new(options).map_err(unwritable)?;
+    let mut cursors: Vec<BlockCursor<'_>> = inputs.iter().map(|input| input.pages.cursor()).collect();
+    let mut next = vec![0u32; inputs.len()];
+    let (mut joined, mut scratch) = (Samples::default(), Samples::default());
+    // Each round takes one series off at least one input.
+    loop {
+        let heads = inputs.iter().enumerate().filter(|(at, input)| (next[*at] as usize) < input.index.len());
+        let least = heads.min_by(|(a, x), (b, y)| series_order(x.key(next[*a]), y.key(next[*b])));
+        let Some((least, input)) = least else { break };
+        let (labels, temporality) = input.key(next[least]);
+        let Some(&id) = input.index.ids().get(next[least] as usize) else { break };
+        let (mut kind, mut unit) = (MetricKind::Unknown, "");
+        joined.clear();
+        for (at, input) in inputs.iter().enumerate().skip(least) {
+            let ordinal = next[at];
+            if input.index.ids().get(ordinal as usize) != Some(&id) {
+                continue;
+            }
+            cursors[at]
+                .read(ordinal, i64::MIN, i64::MAX, &mut scratch)
+                .map_err(|error| LakeError::damaged(&input.meta.samples_key, error))?;
+            merge::join(&mut joined, &mut scratch, temporality);
+            if input.index.kind(ordinal) != MetricKind::Unknown {
+                kind = input.index.kind(ordinal);
+            }
+            if let Some(known) = input.units.get(ordinal as usize).filter(|unit| !unit.is_empty()) {
+                unit = known;
+            }
+            next[at] += 1;
+        }
+        if joined.is_empty() {
+            let reason = format!("series {id} has no samples");
+            return Err(LakeError::damaged(&inputs[least].meta.samples_key, reason));
+        }
+        writer.push(&SeriesEntry { id, labels, kind, temporality, unit }, &joined).map_err(unwritable)?;
+    }
+    writer.finish().map(Some).map_err(unwritable)
+}

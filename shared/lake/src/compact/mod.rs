@@ -1,0 +1,158 @@
+//! Compaction: hot samples become blocks, and an hour's blocks become fewer.
+//!
+//! Everything is written before the manifest names it, and nothing is deleted here: a crash at any
+//! moment leaves the lake as it was, and at worst objects that garbage collection removes.
+
+mod hot;
+mod merging;
+mod plan;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use serde::Serialize;
+use weir_platform::Created;
+
+use crate::block::{BlockOptions, EncodedBlock};
+use crate::error::LakeError;
+use crate::gather::gather;
+use crate::keys;
+use crate::lake::Lake;
+use crate::manifest::{BlockMeta, CHECKPOINT_EVERY};
+use crate::segment::SegmentHeader;
+
+/// How much compaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompactMode {
+    /// What is worth its cost now: all hot segments become blocks, and blocks of one hour are merged when
+    /// there are several of about one size, or once when the hour has closed.
+    Scheduled,
+    /// Everything hot, and every hour down to one block.
+    Full,
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct CompactReport {
+    /// Hot segments that became blocks.
+    pub segments: u64,
+    /// Samples that went from hot segments into blocks.
+    pub samples: u64,
+    /// Blocks written and committed.
+    pub blocks_written: u64,
+    /// Blocks replaced.
+    pub blocks_replaced: u64,
+    /// Samples written again by merging.
+    pub samples_merged: u64,
+    /// Size of the blocks written, in bytes.
+    pub bytes_written: u64,
+}
+
+/// What compaction and garbage collection remember between runs.
+#[derive(Debug, Default)]
+pub(crate) struct Maintenance {
+    /// Versions whose replaced objects are gone; the next entry says so.
+    pub forget: Vec<u64>,
+    /// When block objects that no manifest names were last looked for.
+    pub swept_ms: Option<i64>,
+    /// Starts of compacted segments that are still there.
+    pub headers: HashMap<String, SegmentHeader>,
+}
+
+/// Whose block is being written, and its place among the hour's blocks.
+pub(crate) struct NewBlock {
+    pub tenant: weir_model::TenantId,
+    pub hour: i64,
+    /// 0 stands for the version of the entry that will name it.
+    pub generation: u64,
+    pub complete: bool,
+}
+
+impl Lake {
+    /// Makes blocks of hot segments and merges blocks. Answers stay the same at every moment of it, and
+    /// running it twice, or in two processes at once, does no harm.
+    ///
+    /// # Errors
+    /// [`LakeError`] when the bucket fails or a block is damaged; what was committed before stays.
+    pub async fn compact(self: &Arc<Self>, mode: CompactMode) -> Result<CompactReport, LakeError> {
+        let mut maintenance = self.maintenance.lock().await;
+        self.refresh_for_maintenance().await?;
+        let before = self.catalog().version;
+        let mut report = CompactReport::default();
+        let hot = self.compact_hot(&mut maintenance, &mut report).await;
+        // Merging does not depend on it, and hours that stay in pieces make queries slow.
+        let merged = self.merge_blocks(mode, &mut maintenance, &mut report).await;
+        self.write_due_checkpoint(before).await?;
+        self.forget_replaced_blocks();
+        hot.and(merged)?;
+        Ok(report)
+    }
+
+    /// Writes the checkpoint that became due since `before`, if any.
+    async fn write_due_checkpoint(&self, before: u64) -> Result<(), LakeError> {
+        let catalog = self.catalog();
+        if catalog.version / CHECKPOINT_EVERY > before / CHECKPOINT_EVERY {
+            self.manifest.write_checkpoint(&catalog).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the indexes of blocks that no query can ask for any more.
+    pub(crate) fn forget_replaced_blocks(&self) {
+        let catalog = self.catalog();
+        if self.snapshots.oldest().is_none_or(|oldest| oldest >= catalog.version) {
+            self.days.retain(|id| catalog.contains(id));
+        }
+    }
+
+    /// Encodes a block under a new name and writes its objects; `None` when there was nothing to write.
+    pub(crate) async fn write_block<F>(
+        &self,
+        new: NewBlock,
+        encode: F,
+    ) -> Result<Option<BlockMeta>, LakeError>
+    where
+        F: FnOnce(BlockOptions) -> Result<Option<EncodedBlock>, LakeError> + Send + 'static,
+    {
+        // The name is a column of the block, so that a taken name would mean to encode it again. Names are
+        // made so that this does not happen; should it, the next run has other names.
+        let id = self.new_name(self.catalog().version);
+        let options = BlockOptions::new(id.clone());
+        let Some(encoded) = tokio::task::spawn_blocking(move || encode(options)).await?? else {
+            return Ok(None);
+        };
+        let (samples_key, series_key) = keys::block(&new.tenant, new.hour, &id);
+        let create = |key: String, bytes: bytes::Bytes| {
+            let bucket = self.bucket.clone();
+            async move {
+                match bucket.create(&key, bytes).await? {
+                    Created::New => Ok(()),
+                    Created::Existed => Err(LakeError::unavailable(format!("name {key:?} is taken"))),
+                }
+            }
+        };
+        let writes = [
+            create(samples_key.clone(), encoded.samples.clone()),
+            create(series_key.clone(), encoded.series.clone()),
+        ];
+        for written in gather(self.options.concurrency, writes).await? {
+            written?;
+        }
+        let stats = encoded.stats;
+        Ok(Some(BlockMeta {
+            id,
+            tenant: new.tenant.to_string(),
+            hour: new.hour,
+            min_ms: stats.min_ms,
+            max_ms: stats.max_ms,
+            series: stats.series,
+            samples: stats.samples,
+            samples_bytes: stats.samples_bytes,
+            series_bytes: stats.series_bytes,
+            samples_key,
+            series_key,
+            generation: new.generation,
+            complete: new.complete,
+        }))
+    }
+}

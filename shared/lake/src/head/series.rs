@@ -1,0 +1,259 @@
+//! One hot series: its samples as they came, and how a range of them becomes clean columns.
+
+use std::sync::Arc;
+
+use weir_model::{Histogram, Samples, Temporality, UniqueSet};
+
+use super::records::{Dropping, RecordTable, RecordTag};
+use crate::merge::{self, Value};
+
+/// Timestamps from `start_ms` to `end_ms`, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeRange {
+    /// Earliest timestamp, milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// Latest timestamp.
+    pub end_ms: i64,
+}
+
+impl TimeRange {
+    /// Every timestamp.
+    #[cfg(test)]
+    pub(crate) const ALL: Self = Self { start_ms: i64::MIN, end_ms: i64::MAX };
+
+    /// True when `min_ms..=max_ms` has a timestamp of the range.
+    #[inline]
+    pub(crate) fn overlaps(self, min_ms: i64, max_ms: i64) -> bool {
+        min_ms <= self.end_ms && max_ms >= self.start_ms
+    }
+
+    #[inline]
+    fn contains(self, at: i64) -> bool {
+        self.start_ms <= at && at <= self.end_ms
+    }
+}
+
+/// A float sample. Packed, since most of the head's memory is these: 20 bytes instead of 24.
+#[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed(4))]
+struct HotFloat {
+    at: i64,
+    value: f64,
+    tag: RecordTag,
+}
+
+/// Samples that are not floats; few series have any.
+#[derive(Debug, Default)]
+struct Rare {
+    histograms: Vec<(i64, RecordTag, Arc<Histogram>)>,
+    sets: Vec<(i64, RecordTag, Arc<UniqueSet>)>,
+}
+
+/// The hot samples of one series.
+#[derive(Debug)]
+pub(crate) struct HeadSeries {
+    floats: Vec<HotFloat>,
+    rare: Option<Box<Rare>>,
+    /// True while every sample came with a later timestamp than all before it.
+    ordered: bool,
+    min_ms: i64,
+    max_ms: i64,
+}
+
+impl Default for HeadSeries {
+    fn default() -> Self {
+        Self { floats: Vec::new(), rare: None, ordered: true, min_ms: i64::MAX, max_ms: i64::MIN }
+    }
+}
+
+impl HeadSeries {
+    #[inline]
+    fn note(&mut self, at: i64) {
+        if at > self.max_ms {
+            self.max_ms = at;
+        } else if !self.is_empty() {
+            self.ordered = false;
+        }
+        self.min_ms = self.min_ms.min(at);
+        // The farthest timestamp below everything does not pass the first test.
+        self.max_ms = self.max_ms.max(at);
+    }
+
+    #[inline]
+    pub(super) fn push_float(&mut self, at: i64, value: f64, tag: RecordTag) {
+        self.note(at);
+        if self.floats.len() == self.floats.capacity() {
+            // Half again rather than twice: the slack of all series together is what costs memory.
+            self.floats.reserve_exact((self.floats.len() / 2).max(4));
+        }
+        self.floats.push(HotFloat { at, value, tag });
+    }
+
+    pub(super) fn push_histogram(&mut self, at: i64, histogram: Arc<Histogram>, tag: RecordTag) {
+        self.note(at);
+        self.rare.get_or_insert_default().histograms.push((at, tag, histogram));
+    }
+
+    pub(super) fn push_set(&mut self, at: i64, set: Arc<UniqueSet>, tag: RecordTag) {
+        self.note(at);
+        self.rare.get_or_insert_default().sets.push((at, tag, set));
+    }
+
+    /// True when there is no sample.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.floats.is_empty() && self.rare.is_none()
+    }
+
+    /// True when there may be samples of the range.
+    #[inline]
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        range.overlaps(self.min_ms, self.max_ms)
+    }
+
+    /// First and last timestamp; meaningless when empty.
+    pub(crate) fn bounds(&self) -> (i64, i64) {
+        (self.min_ms, self.max_ms)
+    }
+
+    /// Number of samples as they came.
+    pub(crate) fn len(&self) -> usize {
+        self.floats.len() + self.rare.as_ref().map_or(0, |r| r.histograms.len() + r.sets.len())
+    }
+
+    /// Memory of the samples in bytes, sketches and histograms not counted exactly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let rare = self.rare.as_ref().map_or(0, |r| r.histograms.len() * 256 + r.sets.len() * 512);
+        size_of::<Self>() + self.floats.capacity() * size_of::<HotFloat>() + rare
+    }
+
+    /// Visits the timestamp of every sample that a record before `limit` brought.
+    pub(crate) fn each_timestamp(&self, records: &RecordTable, limit: RecordTag, mut visit: impl FnMut(i64)) {
+        let floats = self.floats.iter().map(|s| (s.at, s.tag));
+        let rare = self.rare.iter().flat_map(|r| {
+            let histograms = r.histograms.iter().map(|s| (s.0, s.1));
+            histograms.chain(r.sets.iter().map(|s| (s.0, s.1)))
+        });
+        for (at, tag) in floats.chain(rare) {
+            if records.is_before(tag, limit) {
+                visit(at);
+            }
+        }
+    }
+
+    /// True when the float columns alone tell everything, and in order.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.ordered && self.rare.is_none()
+    }
+
+    /// Appends the floats of the range to two columns; only for [`HeadSeries::is_plain`] series.
+    pub(crate) fn copy_plain(&self, range: TimeRange, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
+        let from = self.floats.partition_point(|s| { s.at } < range.start_ms);
+        let to = from + self.floats[from..].partition_point(|s| { s.at } <= range.end_ms);
+        timestamps.extend(self.floats[from..to].iter().map(|s| s.at));
+        values.extend(self.floats[from..to].iter().map(|s| s.value));
+    }
+
+    /// Replaces `into` by the samples of the range, clean: ascending, and one a timestamp. Records from
+    /// `limit` on do not count.
+    pub(crate) fn read(
+        &self,
+        records: &RecordTable,
+        range: TimeRange,
+        limit: Option<RecordTag>,
+        temporality: Temporality,
+        into: &mut Samples,
+    ) {
+        into.clear();
+        let counts = |tag: RecordTag| limit.is_none_or(|limit| records.is_before(tag, limit));
+        if self.ordered {
+            let from = self.floats.partition_point(|s| { s.at } < range.start_ms);
+            let floats = self.floats[from..].iter().take_while(|s| s.at <= range.end_ms && counts(s.tag));
+            for sample in floats {
+                into.timestamps.push(sample.at);
+                into.values.push(sample.value);
+            }
+            if let Some(rare) = &self.rare {
+                let inside = |at: i64, tag: RecordTag| range.contains(at) && counts(tag);
+                let histograms = rare.histograms.iter().filter(|s| inside(s.0, s.1));
+                into.histograms.extend(histograms.map(|s| (s.0, s.2.clone())));
+                into.sets.extend(rare.sets.iter().filter(|s| inside(s.0, s.1)).map(|s| (s.0, s.2.clone())));
+            }
+            return;
+        }
+        let inside = |at: i64, tag: RecordTag| range.contains(at) && counts(tag);
+        let floats = self.floats.iter().filter(|s| inside(s.at, s.tag));
+        let mut rows: Vec<(i64, RecordTag, Value)> =
+            floats.map(|s| (s.at, s.tag, Value::Float(s.value))).collect();
+        if let Some(rare) = &self.rare {
+            let histograms = rare.histograms.iter().filter(|s| inside(s.0, s.1));
+            rows.extend(histograms.map(|s| (s.0, s.1, Value::Histogram(s.2.clone()))));
+            let sets = rare.sets.iter().filter(|s| inside(s.0, s.1));
+            rows.extend(sets.map(|s| (s.0, s.1, Value::Set(s.2.clone()))));
+        }
+        // Stable: within one record the order stays as it came.
+        rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| records.rank(a.1).cmp(&records.rank(b.1))));
+        let mut rows = rows.into_iter();
+        let Some((mut at, _, mut value)) = rows.next() else { return };
+        for (next_at, _, next) in rows {
+            if next_at == at {
+                value = merge::combine(value, next, temporality);
+            } else {
+                merge::push(into, at, std::mem::replace(&mut value, next));
+                at = next_at;
+            }
+        }
+        merge::push(into, at, value);
+    }
+
+    /// Drops the samples of records that go.
+    pub(super) fn drop_records(&mut self, records: &RecordTable, dropping: &Dropping) {
+        let goes = |tag: RecordTag| dropping.goes(records.place(tag));
+        let before = self.floats.len();
+        if dropping.is_prefix() {
+            let stay = self.floats.partition_point(|s| goes(s.tag));
+            self.floats.drain(..stay);
+        } else {
+            self.floats.retain(|s| !goes(s.tag));
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.histograms.retain(|s| !goes(s.1));
+            rare.sets.retain(|s| !goes(s.1));
+            if rare.histograms.is_empty() && rare.sets.is_empty() {
+                self.rare = None;
+            }
+        }
+        // The room is kept for the next round, unless the series has slowed down or paused.
+        let used = before.max(self.floats.len());
+        if self.floats.capacity() > 4 * used.max(1) {
+            self.floats.shrink_to(used);
+        }
+        self.measure();
+    }
+
+    /// Finds the bounds anew after samples were dropped.
+    fn measure(&mut self) {
+        let (mut min_ms, mut max_ms, mut ordered) = (i64::MAX, i64::MIN, true);
+        if self.ordered && self.rare.is_none() {
+            min_ms = self.floats.first().map_or(i64::MAX, |s| s.at);
+            max_ms = self.floats.last().map_or(i64::MIN, |s| s.at);
+        } else {
+            let mut seen = false;
+            for sample in &self.floats {
+                ordered &= !seen || sample.at > max_ms;
+                seen = true;
+                min_ms = min_ms.min(sample.at);
+                max_ms = max_ms.max(sample.at);
+            }
+            // Columns do not tell how kinds interleaved: what was ordered stays so, the rest does not become it.
+            ordered &= self.rare.is_none() || self.ordered;
+            if let Some(rare) = &self.rare {
+                let histograms = rare.histograms.iter().map(|s| s.0);
+                for at in histograms.chain(rare.sets.iter().map(|s| s.0)) {
+                    min_ms = min_ms.min(at);
+                    max_ms = max_ms.max(at);
+                }
+            }
+        }
+        (self.min_ms, self.max_ms, self.ordered) = (min_ms, max_ms, ordered);
+    }
+}

@@ -1,0 +1,126 @@
+//! Where objects lie in the bucket: every key the lake writes is built and read here.
+
+use weir_model::TenantId;
+use weir_platform::{SequenceNumber, ShardId};
+
+/// Milliseconds of an hour, the span of a block.
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+
+/// Prefix of the hot segments.
+pub(crate) const HOT: &str = "hot/";
+/// Prefix of the manifest's entries and checkpoints.
+pub(crate) const MANIFEST: &str = "manifest/";
+/// Prefix of the manifest's checkpoints; sorts after every entry.
+pub(crate) const CHECKPOINTS: &str = "manifest/checkpoint-";
+/// Prefix of the blocks.
+pub(crate) const BLOCKS: &str = "blocks/";
+
+/// Prefix of one shard's segments.
+pub(crate) fn shard_prefix(shard: ShardId) -> String {
+    format!("{HOT}shard={}/", shard.0)
+}
+
+/// A segment, named by the first sequence number it covers.
+pub(crate) fn segment(shard: ShardId, first: SequenceNumber) -> String {
+    format!("{HOT}shard={}/{:039}.seg", shard.0, first.0)
+}
+
+/// Shard and first sequence number of a segment's key.
+pub(crate) fn parse_segment(key: &str) -> Option<(ShardId, SequenceNumber)> {
+    let (shard, name) = key.strip_prefix(HOT)?.strip_prefix("shard=")?.split_once('/')?;
+    let first = name.strip_suffix(".seg").filter(|digits| digits.len() == 39)?;
+    Some((ShardId(shard.parse().ok()?), SequenceNumber(first.parse().ok()?)))
+}
+
+/// A manifest entry.
+pub(crate) fn entry(version: u64) -> String {
+    format!("{MANIFEST}{version:020}.json")
+}
+
+/// Version of a manifest entry's key.
+pub(crate) fn parse_entry(key: &str) -> Option<u64> {
+    key.strip_prefix(MANIFEST)?.strip_suffix(".json").filter(|d| d.len() == 20)?.parse().ok()
+}
+
+/// A checkpoint of the manifest.
+pub(crate) fn checkpoint(version: u64) -> String {
+    format!("{CHECKPOINTS}{version:020}.json")
+}
+
+/// Version of a checkpoint's key.
+pub(crate) fn parse_checkpoint(key: &str) -> Option<u64> {
+    key.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?.parse().ok()
+}
+
+/// The two objects of a block: samples and series. `hour` counts hours since 1970.
+pub(crate) fn block(tenant: &TenantId, hour: i64, id: &str) -> (String, String) {
+    let (day, of_day) = (hour.div_euclid(24), hour.rem_euclid(24));
+    let folder = format!("{BLOCKS}tenant={tenant}/res=raw/day={}/hour={of_day:02}", date(day));
+    (format!("{folder}/samples-{id}.parquet"), format!("{folder}/series-{id}.parquet"))
+}
+
+/// What is known of a tenant's metric families as of one manifest version.
+pub(crate) fn metadata(tenant: &TenantId, id: &str) -> String {
+    format!("metadata/tenant={tenant}/{id}.json")
+}
+
+/// A record that could not be decoded: `extension` is `bin` for its bytes, `json` for the reason.
+pub(crate) fn quarantine(shard: ShardId, sequence: SequenceNumber, extension: &str) -> String {
+    format!("quarantine/shard={}/{:039}.{extension}", shard.0, sequence.0)
+}
+
+/// The calendar date of a day since 1970, `YYYY-MM-DD`.
+///
+/// Source: the civil-from-days algorithm of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms":
+/// eras of 400 years, years beginning in March.
+pub(crate) fn date(day: i64) -> String {
+    let shifted = day + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day_of_month:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_never_change_and_read_back() {
+        let at = (ShardId(3), SequenceNumber(17));
+        let key = segment(at.0, at.1);
+        assert_eq!(key, "hot/shard=3/000000000000000000000000000000000000017.seg");
+        assert_eq!(parse_segment(&key), Some(at));
+        assert_eq!(entry(5), "manifest/00000000000000000005.json");
+        assert_eq!(parse_entry(&entry(5)), Some(5));
+        assert_eq!(parse_entry(&checkpoint(5)), None);
+        assert_eq!(parse_checkpoint(&checkpoint(64)), Some(64));
+        assert!(entry(u64::MAX) < checkpoint(0), "checkpoints are listed after the entries");
+        let (samples, series) = block(&TenantId::default(), -1, "x");
+        assert_eq!(samples, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/samples-x.parquet");
+        assert_eq!(series, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/series-x.parquet");
+    }
+
+    #[test]
+    fn days_become_dates_of_any_age() {
+        let rows = [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (11_016, "2000-02-29"),
+            (20_778, "2026-11-21"),
+            (-719_162, "0001-01-01"),
+            (-719_528, "0000-01-01"),
+        ];
+        for (day, want) in rows {
+            assert_eq!(date(day), want, "day {day}");
+        }
+        // The farthest timestamps there are still have a date.
+        assert!(date(i64::MAX / HOUR_MS / 24).ends_with("-08-17"));
+        assert!(!date(i64::MIN / HOUR_MS / 24).is_empty());
+    }
+}

@@ -1,0 +1,292 @@
+//! The catalog: what the manifest adds up to, as queries use it. Never changed in place, so that a
+//! query keeps the one it began with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use weir_model::TenantId;
+use weir_platform::{SequenceNumber, ShardId};
+
+use super::{BlockMeta, Checkpoint, Entry, Marks, Retired};
+
+/// How long past marks are remembered, in milliseconds: the longest useful grace period.
+const MARKS_KEPT_MS: i64 = 60 * 60_000;
+/// Most past marks, should entries come faster than one a second.
+const MAX_MARKS: usize = 4_096;
+
+/// The blocks of one hour, ascending by generation.
+type HourBlocks = Vec<Arc<BlockMeta>>;
+
+/// One tenant's part of the catalog.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TenantBlocks {
+    /// Blocks by the hour they hold (hours since 1970).
+    pub hours: BTreeMap<i64, HourBlocks>,
+    /// Key of the object with its metric families.
+    pub metadata: Option<String>,
+}
+
+/// The state after one manifest entry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Catalog {
+    /// The entry; 0 before the first.
+    pub version: u64,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_ms: i64,
+    /// Tenants that have blocks.
+    pub tenants: BTreeMap<TenantId, Arc<TenantBlocks>>,
+    /// The last sequence number that blocks hold, by shard.
+    pub compacted: BTreeMap<ShardId, SequenceNumber>,
+    /// Replaced objects that may still be there, by ascending version.
+    pub retired: Vec<Retired>,
+    /// Past states of `compacted`, oldest first.
+    pub marks: Vec<Marks>,
+    /// Where each block lies in `tenants`.
+    places: BTreeMap<String, (TenantId, i64)>,
+}
+
+impl Catalog {
+    /// The state after `entry`.
+    ///
+    /// # Errors
+    /// What is wrong with the entry.
+    pub(crate) fn after(&self, entry: &Entry) -> Result<Self, String> {
+        if entry.version != self.version + 1 {
+            return Err(format!("it has version {} where {} is due", entry.version, self.version + 1));
+        }
+        let mut next = self.clone();
+        next.version = entry.version;
+        next.written_ms = entry.written_ms;
+        let mut keys = Vec::new();
+        for id in &entry.remove {
+            keys.extend(next.remove(id)?.keys());
+        }
+        for block in &entry.add {
+            next.add(Arc::new(block.clone()))?;
+        }
+        for (name, key) in &entry.metadata {
+            let tenant = TenantId::new(name).map_err(|error| error.to_string())?;
+            let blocks = Arc::make_mut(next.tenants.entry(tenant).or_default());
+            keys.extend(blocks.metadata.replace(key.clone()));
+        }
+        if !entry.compacted.is_empty() {
+            for (shard, sequence) in marks(&entry.compacted)? {
+                let mark = next.compacted.entry(shard).or_insert(sequence);
+                *mark = sequence.max(*mark);
+            }
+            next.remember_marks();
+        }
+        next.retired.retain(|r| !entry.forget.contains(&r.version));
+        if !keys.is_empty() {
+            next.retired.push(Retired { version: entry.version, written_ms: entry.written_ms, keys });
+        }
+        Ok(next)
+    }
+
+    fn add(&mut self, block: Arc<BlockMeta>) -> Result<(), String> {
+        let tenant = TenantId::new(&block.tenant).map_err(|error| error.to_string())?;
+        if self.places.insert(block.id.clone(), (tenant.clone(), block.hour)).is_some() {
+            return Err(format!("it adds block {:?} twice", block.id));
+        }
+        let blocks = Arc::make_mut(self.tenants.entry(tenant).or_default());
+        let hour = blocks.hours.entry(block.hour).or_default();
+        let at = hour.partition_point(|other| other.generation <= block.generation);
+        hour.insert(at, block);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: &str) -> Result<Arc<BlockMeta>, String> {
+        let unknown = || format!("it removes block {id:?}, which is not there");
+        let (tenant, hour_of) = self.places.remove(id).ok_or_else(unknown)?;
+        let blocks = Arc::make_mut(self.tenants.get_mut(&tenant).ok_or_else(unknown)?);
+        let hour = blocks.hours.get_mut(&hour_of).ok_or_else(unknown)?;
+        let at = hour.iter().position(|block| block.id == id).ok_or_else(unknown)?;
+        let removed = hour.remove(at);
+        if hour.is_empty() {
+            blocks.hours.remove(&hour_of);
+        }
+        Ok(removed)
+    }
+
+    fn remember_marks(&mut self) {
+        let compacted = self.compacted.iter().map(|(shard, to)| (shard.0, to.to_string())).collect();
+        self.marks.push(Marks { version: self.version, written_ms: self.written_ms, compacted });
+        // The newest of the old ones stays: it is what may go by now.
+        let old = |m: &Marks| m.written_ms <= self.written_ms.saturating_sub(MARKS_KEPT_MS);
+        let surplus = self.marks.iter().take_while(|m| old(m)).count().saturating_sub(1);
+        let excess = self.marks.len().saturating_sub(MAX_MARKS);
+        self.marks.drain(..surplus.max(excess));
+    }
+
+    /// True when a block of that id is live.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.places.contains_key(id)
+    }
+
+    /// Ids of all live blocks.
+    #[cfg(test)]
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// How far shards were compacted `grace_ms` before `now_ms`: what readers of then do not need.
+    pub(crate) fn marks_before(&self, limit_ms: i64) -> BTreeMap<ShardId, SequenceNumber> {
+        let newest = self.marks.iter().rev().find(|m| m.written_ms <= limit_ms);
+        newest.and_then(|m| marks(&m.compacted).ok()).unwrap_or_default().into_iter().collect()
+    }
+
+    /// The state as a checkpoint.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let blocks = self.tenants.values().flat_map(|t| t.hours.values().flatten());
+        let metadata = self.tenants.iter().filter_map(|(tenant, t)| Some((tenant, t.metadata.as_ref()?)));
+        Checkpoint {
+            version: self.version,
+            written_ms: self.written_ms,
+            blocks: blocks.map(|block| BlockMeta::clone(block)).collect(),
+            compacted: self.compacted.iter().map(|(shard, to)| (shard.0, to.to_string())).collect(),
+            metadata: metadata.map(|(tenant, key)| (tenant.to_string(), key.clone())).collect(),
+            retired: self.retired.clone(),
+            marks: self.marks.clone(),
+        }
+    }
+
+    /// Reads [`Catalog::checkpoint`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, String> {
+        let mut catalog = Self {
+            version: checkpoint.version,
+            written_ms: checkpoint.written_ms,
+            compacted: marks(&checkpoint.compacted)?.into_iter().collect(),
+            retired: checkpoint.retired,
+            marks: checkpoint.marks,
+            ..Self::default()
+        };
+        for block in checkpoint.blocks {
+            catalog.add(Arc::new(block))?;
+        }
+        for (name, key) in checkpoint.metadata {
+            let tenant = TenantId::new(&name).map_err(|error| error.to_string())?;
+            Arc::make_mut(catalog.tenants.entry(tenant).or_default()).metadata = Some(key);
+        }
+        Ok(catalog)
+    }
+}
+
+/// Reads marks, whose sequence numbers are text.
+fn marks(text: &BTreeMap<u32, String>) -> Result<Vec<(ShardId, SequenceNumber)>, String> {
+    let read = |(shard, to): (&u32, &String)| {
+        let sequence = to.parse().map_err(|_| format!("shard {shard} is compacted to {to:?}"))?;
+        Ok((ShardId(*shard), SequenceNumber(sequence)))
+    };
+    text.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(id: &str, hour: i64, generation: u64) -> BlockMeta {
+        BlockMeta {
+            id: id.into(),
+            tenant: "t".into(),
+            hour,
+            min_ms: 0,
+            max_ms: 1,
+            series: 1,
+            samples: 2,
+            samples_bytes: 3,
+            series_bytes: 4,
+            samples_key: format!("s-{id}"),
+            series_key: format!("l-{id}"),
+            generation,
+            complete: false,
+        }
+    }
+
+    fn entry(version: u64, add: Vec<BlockMeta>, remove: &[&str]) -> Entry {
+        Entry {
+            version,
+            written_ms: version as i64 * 1000,
+            add,
+            remove: remove.iter().map(|id| (*id).to_owned()).collect(),
+            compacted: [(1, u128::from(version).to_string())].into(),
+            metadata: [("t".to_owned(), format!("m-{version}"))].into(),
+            ..Entry::default()
+        }
+    }
+
+    fn grown() -> Catalog {
+        let catalog = Catalog::default();
+        let catalog = catalog.after(&entry(1, vec![block("a", 5, 1), block("b", 6, 1)], &[])).unwrap();
+        let catalog = catalog.after(&entry(2, vec![block("c", 5, 2)], &[])).unwrap();
+        catalog.after(&entry(3, vec![block("d", 5, 2)], &["a", "c"])).unwrap()
+    }
+
+    #[test]
+    fn entries_add_up_to_the_live_blocks() {
+        let catalog = grown();
+        assert_eq!(catalog.ids().collect::<Vec<_>>(), ["b", "d"]);
+        let tenant = &catalog.tenants[&TenantId::new("t").unwrap()];
+        assert_eq!(tenant.metadata.as_deref(), Some("m-3"));
+        assert_eq!(tenant.hours[&5].iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), ["d"]);
+        let retired: Vec<_> = catalog.retired.iter().map(|r| (r.version, r.keys.join(" "))).collect();
+        assert_eq!(retired, [(2, "m-1".to_owned()), (3, "s-a l-a s-c l-c m-2".to_owned())]);
+        assert_eq!(catalog.compacted[&ShardId(1)], SequenceNumber(3));
+        assert_eq!(catalog.marks_before(2_500)[&ShardId(1)], SequenceNumber(2));
+        assert!(catalog.marks_before(500).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_holds_the_whole_state() {
+        let catalog = grown();
+        let text = serde_json::to_string(&catalog.checkpoint()).unwrap();
+        let back = Catalog::from_checkpoint(serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!(back.checkpoint(), catalog.checkpoint());
+        assert_eq!(back.places, catalog.places);
+    }
+
+    #[test]
+    fn forgotten_objects_leave_the_state() {
+        let forget = Entry { version: 4, forget: vec![2, 3], ..Entry::default() };
+        assert!(grown().after(&forget).unwrap().retired.is_empty());
+    }
+
+    #[test]
+    fn entries_that_do_not_fit_are_refused() {
+        let catalog = grown();
+        let rows = [
+            ("a gap", entry(6, vec![], &[])),
+            ("a removed block", entry(4, vec![], &["a"])),
+            ("a block added twice", entry(4, vec![block("b", 6, 4)], &[])),
+            (
+                "a mark that is no number",
+                Entry { compacted: [(1, "x".into())].into(), ..entry(4, vec![], &[]) },
+            ),
+            (
+                "a tenant that is none",
+                entry(4, vec![BlockMeta { tenant: "..".into(), ..block("e", 1, 4) }], &[]),
+            ),
+        ];
+        for (shows, bad) in rows {
+            assert!(catalog.after(&bad).is_err(), "{shows}");
+        }
+    }
+
+    #[test]
+    fn old_marks_go_but_the_newest_of_them_stays() {
+        let mut catalog = Catalog::default();
+        for version in 1..=10 {
+            let entry = Entry {
+                version,
+                written_ms: version as i64 * MARKS_KEPT_MS / 3,
+                compacted: [(1, version.to_string())].into(),
+                ..Entry::default()
+            };
+            catalog = catalog.after(&entry).unwrap();
+        }
+        let kept: Vec<_> = catalog.marks.iter().map(|m| m.version).collect();
+        assert_eq!(kept, [7, 8, 9, 10]);
+    }
+}

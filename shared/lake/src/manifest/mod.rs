@@ -1,0 +1,132 @@
+//! The manifest: a numbered log of create-only entries that say which blocks there are.
+//!
+//! Entry `v` turns the state after entry `v - 1` into the state after `v`; whoever creates it first wins.
+//! A checkpoint repeats the whole state, so that opening reads one and its few successors.
+
+mod catalog;
+mod store;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use catalog::{Catalog, TenantBlocks};
+pub(crate) use store::{CHECKPOINT_EVERY, Commit, ManifestStore};
+
+/// What the manifest says about a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlockMeta {
+    /// Unique name.
+    pub id: String,
+    /// Whose data it is.
+    pub tenant: String,
+    /// The hour it holds, in hours since 1970.
+    pub hour: i64,
+    /// First timestamp, milliseconds since the Unix epoch.
+    pub min_ms: i64,
+    /// Last timestamp.
+    pub max_ms: i64,
+    /// Number of series.
+    pub series: u64,
+    /// Number of samples.
+    pub samples: u64,
+    /// Size of the samples object in bytes.
+    pub samples_bytes: u64,
+    /// Size of the series object in bytes.
+    pub series_bytes: u64,
+    /// Key of the samples object.
+    pub samples_key: String,
+    /// Key of the series object.
+    pub series_key: String,
+    /// Order of writes within an hour: at one timestamp, the block of the greater generation wins. It is
+    /// the version of the entry that brought the newest of the block's samples out of the hot segments.
+    pub generation: u64,
+    /// True when it was made of all of its hour's blocks after the hour had closed (or by request).
+    pub complete: bool,
+}
+
+impl BlockMeta {
+    /// Size of both objects in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.samples_bytes + self.series_bytes
+    }
+
+    /// Both keys.
+    pub(crate) fn keys(&self) -> [String; 2] {
+        [self.samples_key.clone(), self.series_key.clone()]
+    }
+}
+
+/// One change to the lake.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Its number.
+    pub version: u64,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_ms: i64,
+    /// Tells this entry from any other of the same number, for the writer whose reply was lost.
+    pub writer: String,
+    /// New blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<BlockMeta>,
+    /// Ids of blocks that are replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+    /// How far shards are compacted: sequence numbers as text, since JSON's numbers are too short.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compacted: BTreeMap<u32, String>,
+    /// Tenants' new metadata objects.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// Versions whose replaced objects have been deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget: Vec<u64>,
+}
+
+impl Entry {
+    /// True when it would change nothing that a query sees.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty() && self.compacted.is_empty() && self.metadata.is_empty()
+    }
+}
+
+/// The whole state as a checkpoint stores it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// The entry it follows.
+    pub version: u64,
+    /// When that entry was written.
+    pub written_ms: i64,
+    /// Every block.
+    pub blocks: Vec<BlockMeta>,
+    /// How far shards are compacted.
+    pub compacted: BTreeMap<u32, String>,
+    /// Tenants' metadata objects.
+    pub metadata: BTreeMap<String, String>,
+    /// Replaced objects that may still be there.
+    pub retired: Vec<Retired>,
+    /// How far shards were compacted when, oldest first.
+    pub marks: Vec<Marks>,
+}
+
+/// Objects that an entry replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Retired {
+    /// The entry.
+    pub version: u64,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_ms: i64,
+    /// Their keys.
+    pub keys: Vec<String>,
+}
+
+/// How far shards were compacted as of one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marks {
+    /// The entry.
+    pub version: u64,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_ms: i64,
+    /// Every shard's mark.
+    pub compacted: BTreeMap<u32, String>,
+}

@@ -1,0 +1,52 @@
+//! The settings of an open lake: plain data with defaults that suit one process on one bucket.
+
+/// How a lake behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeOptions {
+    /// True when this process is the only one on the bucket: what it knows is always current, and
+    /// objects that were replaced may go at once.
+    pub sole_writer: bool,
+    /// Otherwise: how long a replaced object stays for readers that still know the manifest before
+    /// it, in milliseconds; at most an hour.
+    pub grace_ms: i64,
+    /// How long a record's retry key is remembered, in milliseconds of arrival times.
+    pub retry_window_ms: i64,
+    /// Memory for the series indexes of blocks that were read lately, in bytes.
+    pub index_memory_bytes: usize,
+    /// When not the sole writer: age in milliseconds from which a query first looks for news.
+    pub refresh_ms: i64,
+    /// Most bytes of samples (compressed, and hot ones) that one selection may hold.
+    pub max_select_bytes: u64,
+    /// Largest hot segment, in bytes of records; a longer batch becomes several segments.
+    pub max_segment_bytes: usize,
+    /// Blocks of one hour and of about one size that a scheduled run merges into one.
+    pub merge_fan_in: usize,
+    /// How long after an hour's end it counts as closed, so that its blocks become one, in milliseconds.
+    pub close_after_ms: i64,
+    /// Age from which a block that no manifest names is taken for what a crash left, in milliseconds.
+    /// Must be longer than any compaction takes.
+    pub orphan_age_ms: i64,
+    /// Requests to the bucket that one operation keeps under way.
+    pub concurrency: usize,
+    /// Metric families whose metadata is kept per tenant; more are ignored.
+    pub max_families: usize,
+}
+
+impl Default for LakeOptions {
+    fn default() -> Self {
+        Self {
+            sole_writer: true,
+            grace_ms: 15 * 60_000,
+            retry_window_ms: 10 * 60_000,
+            index_memory_bytes: 256 << 20,
+            refresh_ms: 200,
+            max_select_bytes: 1 << 30,
+            max_segment_bytes: 32 << 20,
+            merge_fan_in: 12,
+            close_after_ms: 10 * 60_000,
+            orphan_age_ms: 60 * 60_000,
+            concurrency: 16,
+            max_families: 100_000,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Which series there are and which of them match: ids to ordinals, labels, and postings by label.
+
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::HashMap;
+use weir_model::{Labels, LabelsRef, Matcher, MetricKind, SeriesId, Temporality};
+
+use crate::bitmap::Bitmap;
+use crate::block::series_order;
+
+/// Below this many candidates, looking at their labels is cheaper than uniting postings.
+const FEW: usize = 64;
+
+/// A series as the index knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct IndexedSeries {
+    /// Identity.
+    pub id: SeriesId,
+    /// Labels, the metric's name included.
+    pub labels: Labels,
+    /// Declared type; the last one that was not unknown.
+    pub kind: MetricKind,
+    /// Whether samples are states or changes.
+    pub temporality: Temporality,
+}
+
+/// Series of one tenant under dense ordinals, found by id or by matchers.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesIndex {
+    by_id: HashMap<SeriesId, u32>,
+    series: Vec<IndexedSeries>,
+    postings: HashMap<Box<str>, HashMap<Box<str>, Vec<u32>>>,
+    memory_bytes: usize,
+    block_order: OnceLock<Arc<[u32]>>,
+}
+
+impl SeriesIndex {
+    /// Number of series; ordinals are `0..len`.
+    pub(crate) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Estimated memory, for budgets.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// The ordinal of a known series.
+    #[inline]
+    pub(crate) fn ordinal(&self, id: SeriesId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The series at an ordinal of this index.
+    #[inline]
+    pub(crate) fn get(&self, ordinal: u32) -> &IndexedSeries {
+        &self.series[ordinal as usize]
+    }
+
+    /// The ordinal of a series, which is added when it is new.
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        id: SeriesId,
+        labels: LabelsRef<'_>,
+        kind: MetricKind,
+        temporality: Temporality,
+    ) -> u32 {
+        if let Some(&ordinal) = self.by_id.get(&id) {
+            self.note_kind(ordinal, kind);
+            return ordinal;
+        }
+        self.insert_new(id, labels, kind, temporality)
+    }
+
+    /// Remembers a declared kind.
+    #[inline]
+    pub(crate) fn note_kind(&mut self, ordinal: u32, kind: MetricKind) {
+        if kind != MetricKind::Unknown {
+            self.series[ordinal as usize].kind = kind;
+        }
+    }
+
+    fn insert_new(
+        &mut self,
+        id: SeriesId,
+        labels: LabelsRef<'_>,
+        kind: MetricKind,
+        temporality: Temporality,
+    ) -> u32 {
+        let ordinal = self.series.len() as u32;
+        for (name, value) in labels.iter() {
+            let values = match self.postings.get_mut(name) {
+                Some(values) => values,
+                None => self.postings.entry(name.into()).or_default(),
+            };
+            match values.get_mut(value) {
+                Some(list) => list.push(ordinal),
+                None => {
+                    self.memory_bytes += value.len() + 64;
+                    values.insert(value.into(), vec![ordinal]);
+                }
+            }
+            self.memory_bytes += 6;
+        }
+        self.memory_bytes += labels.as_bytes().len() + 120;
+        self.by_id.insert(id, ordinal);
+        self.series.push(IndexedSeries { id, labels: labels.to_labels(), kind, temporality });
+        self.block_order = OnceLock::new();
+        ordinal
+    }
+
+    /// All ordinals in the order in which a block holds series.
+    pub(crate) fn block_order(&self) -> Arc<[u32]> {
+        let sorted = || {
+            let mut ordinals: Vec<u32> = (0..self.series.len() as u32).collect();
+            ordinals.sort_unstable_by(|a, b| {
+                let (a, b) = (self.get(*a), self.get(*b));
+                series_order((a.labels.borrowed(), a.temporality), (b.labels.borrowed(), b.temporality))
+            });
+            ordinals.into()
+        };
+        self.block_order.get_or_init(sorted).clone()
+    }
+
+    /// Ordinals of the series that pass every matcher, ascending.
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
+        // Matchers that a series without the label fails can be answered from postings alone.
+        let (needing, sparing): (Vec<&Matcher>, Vec<&Matcher>) =
+            matchers.iter().partition(|m| !m.matches_absent());
+        let mut found = match self.smallest(&needing) {
+            Some((_, few)) if few.len() <= FEW => {
+                let passes = |ordinal: &u32| {
+                    let labels = &self.get(*ordinal).labels;
+                    matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
+                };
+                let mut few = few;
+                few.retain(passes);
+                few.sort_unstable();
+                return few;
+            }
+            Some((place, many)) => {
+                let mut found = Bitmap::new(self.len());
+                many.iter().for_each(|ordinal| found.insert(*ordinal));
+                for (_, matcher) in needing.iter().enumerate().filter(|(at, _)| *at != place) {
+                    let mut other = Bitmap::new(self.len());
+                    self.each_posting(matcher, true, |ordinal| other.insert(ordinal));
+                    found.intersect(&other);
+                }
+                found
+            }
+            None => {
+                let mut found = Bitmap::full(self.len());
+                for matcher in &needing {
+                    let mut other = Bitmap::new(self.len());
+                    self.each_posting(matcher, true, |ordinal| other.insert(ordinal));
+                    found.intersect(&other);
+                }
+                found
+            }
+        };
+        for matcher in sparing {
+            self.each_posting(matcher, false, |ordinal| found.remove(ordinal));
+        }
+        found.ordinals()
+    }
+
+    /// Of the matchers that name their values, the one with the fewest series: its place and those.
+    fn smallest(&self, matchers: &[&Matcher]) -> Option<(usize, Vec<u32>)> {
+        let sized = matchers.iter().enumerate().filter_map(|(place, matcher)| {
+            let values = self.postings.get(matcher.name());
+            let mut lists: Vec<&Vec<u32>> = Vec::new();
+            for candidate in matcher.candidates()? {
+                lists.extend(values.and_then(|values| values.get(candidate)));
+            }
+            Some((place, lists.iter().map(|l| l.len()).sum::<usize>(), lists))
+        });
+        let (place, _, lists) = sized.min_by_key(|(_, size, _)| *size)?;
+        let mut ordinals: Vec<u32> = lists.into_iter().flatten().copied().collect();
+        // A pattern may list a value twice.
+        ordinals.sort_unstable();
+        ordinals.dedup();
+        Some((place, ordinals))
+    }
+
+    /// Visits the series whose label passes (or fails) the matcher; those without it are not visited.
+    fn each_posting(&self, matcher: &Matcher, passing: bool, mut visit: impl FnMut(u32)) {
+        let Some(values) = self.postings.get(matcher.name()) else { return };
+        if passing && let Some(candidates) = matcher.candidates() {
+            for list in candidates.iter().filter_map(|value| values.get(*value)) {
+                list.iter().for_each(|ordinal| visit(*ordinal));
+            }
+            return;
+        }
+        for (_, list) in values.iter().filter(|(value, _)| matcher.matches(value) == passing) {
+            list.iter().for_each(|ordinal| visit(*ordinal));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use weir_model::MatchOp;
+
+    fn labels() -> impl Strategy<Value = Labels> {
+        prop::collection::btree_map("[abc]", "[xyz]{1,2}", 0..4).prop_map(Labels::from_pairs)
+    }
+
+    fn matcher() -> impl Strategy<Value = Matcher> {
+        let pattern =
+            prop::sample::select(vec!["", "x", "y", "x|y", "x|x|zz", ".*", ".+", "x.*", "[yz]", "x|"]);
+        (0usize..4, "[abcd]", pattern).prop_map(|(op, name, value)| {
+            let op = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex][op];
+            Matcher::new(&name, op, value).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn postings_find_what_looking_at_every_series_finds(
+            all in prop::collection::vec(labels(), 0..200),
+            matchers in prop::collection::vec(matcher(), 0..4),
+        ) {
+            let mut index = SeriesIndex::default();
+            for labels in &all {
+                let id = SeriesId::of(labels.borrowed(), Temporality::Cumulative);
+                let ordinal = index.insert(id, labels.borrowed(), MetricKind::Unknown, Temporality::Cumulative);
+                prop_assert_eq!(index.ordinal(id), Some(ordinal));
+            }
+            let want: Vec<u32> = (0..index.len() as u32)
+                .filter(|o| matchers.iter().all(|m| m.matches(index.get(*o).labels.get(m.name()).unwrap_or(""))))
+                .collect();
+            prop_assert_eq!(index.matching(&matchers), want);
+        }
+    }
+
+    #[test]
+    fn a_declared_kind_stays_until_another_is_declared() {
+        let mut index = SeriesIndex::default();
+        let labels = Labels::from_pairs([("__name__", "up")]);
+        let id = SeriesId::of(labels.borrowed(), Temporality::Cumulative);
+        for (kind, want) in [
+            (MetricKind::Unknown, MetricKind::Unknown),
+            (MetricKind::Gauge, MetricKind::Gauge),
+            (MetricKind::Unknown, MetricKind::Gauge),
+            (MetricKind::Counter, MetricKind::Counter),
+        ] {
+            let ordinal = index.insert(id, labels.borrowed(), kind, Temporality::Cumulative);
+            assert_eq!(index.get(ordinal).kind, want);
+        }
+    }
+}

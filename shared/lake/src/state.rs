@@ -1,0 +1,143 @@
+//! What an open lake holds in memory and changes as one: the catalog and the head that goes with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use weir_model::Record;
+use weir_platform::{SequenceNumber, ShardId};
+
+use crate::error::LakeError;
+use crate::head::{Head, HotSegment};
+use crate::manifest::Catalog;
+use crate::retry_keys::RetryKeys;
+use crate::segment::{Segment, SegmentHeader};
+
+/// Catalog and head under one lock: a query that sees a block never sees the hot samples it was made of.
+pub(crate) struct State {
+    /// The blocks.
+    pub catalog: Arc<Catalog>,
+    /// The hot samples that no block of the catalog holds.
+    pub head: Head,
+    shards: HashMap<ShardId, ShardState>,
+    retry_window_ms: i64,
+    max_families: usize,
+}
+
+/// What is known of a shard.
+struct ShardState {
+    /// Last sequence number in the segments seen.
+    covered: Option<SequenceNumber>,
+    keys: RetryKeys,
+}
+
+/// A segment as read back, with its records decoded.
+pub(crate) struct DecodedSegment {
+    /// What its start says.
+    pub header: SegmentHeader,
+    /// Retry keys and arrivals are in here.
+    pub segment: Segment,
+    /// The records with their places.
+    pub records: Vec<(SequenceNumber, Record)>,
+    /// Size of the object.
+    pub bytes: u64,
+}
+
+impl DecodedSegment {
+    /// Reads a segment object.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] with its key.
+    pub(crate) fn decode(key: &str, bytes: &Bytes) -> Result<Self, LakeError> {
+        let segment = Segment::decode(bytes).map_err(|reason| LakeError::damaged(key, reason))?;
+        let mut records = Vec::with_capacity(segment.records.len());
+        for stored in &segment.records {
+            let record = Record::decode(&stored.payload)
+                .map_err(|error| LakeError::damaged(key, format!("record {}: {error}", stored.sequence)))?;
+            records.push((stored.sequence, record));
+        }
+        Ok(Self { header: segment.header, segment, records, bytes: bytes.len() as u64 })
+    }
+
+    /// Reads a segment object without decoding its records, for their keys.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] with its key.
+    pub(crate) fn keys_only(key: &str, bytes: &Bytes) -> Result<Segment, LakeError> {
+        Segment::decode(bytes).map_err(|reason| LakeError::damaged(key, reason))
+    }
+}
+
+impl State {
+    pub(crate) fn new(catalog: Arc<Catalog>, retry_window_ms: i64, max_families: usize) -> Self {
+        Self { catalog, head: Head::default(), shards: HashMap::new(), retry_window_ms, max_families }
+    }
+
+    /// Last sequence number of a shard that the lake holds, hot or in blocks.
+    pub(crate) fn covered_through(&self, shard: ShardId) -> Option<SequenceNumber> {
+        let hot = self.shards.get(&shard).and_then(|s| s.covered);
+        hot.max(self.catalog.compacted.get(&shard).copied())
+    }
+
+    /// A shard's retry keys.
+    pub(crate) fn keys(&self, shard: ShardId) -> Option<&RetryKeys> {
+        self.shards.get(&shard).map(|s| &s.keys)
+    }
+
+    fn shard(&mut self, shard: ShardId) -> &mut ShardState {
+        let window_ms = self.retry_window_ms;
+        self.shards
+            .entry(shard)
+            .or_insert_with(|| ShardState { covered: None, keys: RetryKeys::new(window_ms) })
+    }
+
+    /// Remembers the retry keys of a segment.
+    pub(crate) fn note_keys(&mut self, segment: &Segment, now_ms: i64) {
+        let keys = &mut self.shard(segment.header.shard).keys;
+        for record in &segment.records {
+            keys.note(record.key, record.received_ms, now_ms);
+        }
+    }
+
+    /// Takes a segment into the head, as far as its sequence numbers are not covered yet: a record is the
+    /// same in whichever segment it lies, so what one holds need not be taken from another. Returns the
+    /// number of samples taken.
+    pub(crate) fn absorb<'a>(
+        &mut self,
+        segment: &Segment,
+        bytes: u64,
+        records: impl Iterator<Item = (SequenceNumber, &'a Record)>,
+        now_ms: i64,
+    ) -> u64 {
+        let header = segment.header;
+        let covered = self.covered_through(header.shard);
+        if covered.is_some_and(|to| header.last <= to) {
+            return 0;
+        }
+        self.note_keys(segment, now_ms);
+        let hot = HotSegment { shard: header.shard, last: header.last, bytes, samples: 0, oldest_ms: None };
+        let new = records.filter(|(sequence, _)| covered.is_none_or(|to| *sequence > to));
+        let samples = self.head.insert(hot, new, self.max_families);
+        self.shard(header.shard).covered = Some(header.last);
+        samples
+    }
+
+    /// Moves on to a later catalog and drops the hot samples that its blocks hold, as one change.
+    pub(crate) fn install(&mut self, catalog: Arc<Catalog>) {
+        if catalog.version > self.catalog.version {
+            self.head.drop_compacted(&catalog.compacted);
+            self.catalog = catalog;
+        }
+    }
+
+    /// How far each shard's hot segments reach.
+    pub(crate) fn hot_marks(&self) -> BTreeMap<ShardId, SequenceNumber> {
+        let mut marks = BTreeMap::new();
+        for segment in self.head.segments() {
+            let mark = marks.entry(segment.shard).or_insert(segment.last);
+            *mark = segment.last.max(*mark);
+        }
+        marks
+    }
+}
