@@ -39,3 +39,18 @@ fn deflate(plain: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.write_all(plain)?;
     encoder.finish()
 }
+
+/// Base64 as API Gateway encodes binary bodies (RFC 4648, with padding).
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let three = chunk.iter().chain(&[0, 0]).take(3).fold(0u32, |all, byte| all << 8 | u32::from(*byte));
+        for place in 0..4 {
+            let digit = DIGITS[(three >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= chunk.len() { digit as char } else { '=' });
+        }
+    }
+    out
+}

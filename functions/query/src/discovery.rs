@@ -27,7 +27,10 @@ impl Wanted {
         let params = &asked.params;
         let texts: Vec<&str> = params.all("match[]").collect();
         if texts.len() > MAX_SELECTORS {
-            return Err(ApiError::bad_data(format!("{} match[] parameters given, at most {MAX_SELECTORS}", texts.len())));
+            return Err(ApiError::bad_data(format!(
+                "{} match[] parameters given, at most {MAX_SELECTORS}",
+                texts.len()
+            )));
         }
         let selector = |text: &&str| {
             weir_promql::parse_selector(text)
@@ -38,10 +41,17 @@ impl Wanted {
         let start_ms = params.time("start")?.unwrap_or(MIN_TIME_MS);
         let end_ms = params.time("end")?.unwrap_or(MAX_TIME_MS);
         if end_ms < start_ms {
-            return Err(ApiError::bad_data("invalid parameter \"end\": end timestamp must not be before start time"));
+            return Err(ApiError::bad_data(
+                "invalid parameter \"end\": end timestamp must not be before start time",
+            ));
         }
         let bound = query.0.options.max_series;
-        Ok(Self { selectors, start_ms, end_ms, limit: params.limit("limit")?.map_or(bound, |limit| limit.min(bound)) })
+        Ok(Self {
+            selectors,
+            start_ms,
+            end_ms,
+            limit: params.limit("limit")?.map_or(bound, |limit| limit.min(bound)),
+        })
     }
 }
 
@@ -76,8 +86,9 @@ pub(crate) async fn series(query: &Query, asked: &Asked) -> Result<Response, Api
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let lake = &query.0.lake;
-    let found =
-        lake.series(&asked.tenant, &wanted.selectors, wanted.start_ms, wanted.end_ms, wanted.limit + 1).await?;
+    let found = lake
+        .series(&asked.tenant, &wanted.selectors, wanted.start_ms, wanted.end_ms, wanted.limit + 1)
+        .await?;
     let (found, truncated) = cut(found, wanted.limit);
     Ok(success(&found, truncated, put_labels))
 }
@@ -86,8 +97,9 @@ pub(crate) async fn series(query: &Query, asked: &Asked) -> Result<Response, Api
 pub(crate) async fn labels(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
     let wanted = Wanted::read(query, asked)?;
     let lake = &query.0.lake;
-    let found =
-        lake.label_names(&asked.tenant, &wanted.selectors, wanted.start_ms, wanted.end_ms, wanted.limit + 1).await?;
+    let found = lake
+        .label_names(&asked.tenant, &wanted.selectors, wanted.start_ms, wanted.end_ms, wanted.limit + 1)
+        .await?;
     let (found, truncated) = cut(found, wanted.limit);
     Ok(success(&found, truncated, |out, name| put_string(out, name)))
 }
@@ -101,7 +113,14 @@ pub(crate) async fn label_values(query: &Query, asked: &Asked, name: &str) -> Re
     let wanted = Wanted::read(query, asked)?;
     let lake = &query.0.lake;
     let found = lake
-        .label_values(&asked.tenant, &name, &wanted.selectors, wanted.start_ms, wanted.end_ms, wanted.limit + 1)
+        .label_values(
+            &asked.tenant,
+            &name,
+            &wanted.selectors,
+            wanted.start_ms,
+            wanted.end_ms,
+            wanted.limit + 1,
+        )
         .await?;
     let (found, truncated) = cut(found, wanted.limit);
     Ok(success(&found, truncated, |out, value| put_string(out, value)))

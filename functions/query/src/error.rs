@@ -67,7 +67,7 @@ impl ApiError {
 impl From<LakeError> for ApiError {
     fn from(error: LakeError) -> Self {
         match error {
-            LakeError::Limit(message) => Self::new(Kind::Execution, message),
+            LakeError::Limit { .. } => Self::new(Kind::Execution, error.to_string()),
             other => {
                 tracing::error!(error = &other as &dyn std::error::Error, "the lake could not answer");
                 Self::new(Kind::Unavailable, "the lake could not answer; try again, and see the log")

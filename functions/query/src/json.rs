@@ -1,6 +1,6 @@
 //! Prometheus' JSON by hand where results are large: numbers as strings, timestamps in seconds.
 
-use weir_model::{Histogram, Labels};
+use weir_model::{BucketSide, Histogram, Labels};
 
 /// Appends a string with JSON's quotes and escapes.
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
@@ -37,7 +37,8 @@ pub(crate) fn put_time(out: &mut Vec<u8>, ms: i64) {
     }
     put_integer(out, seconds);
     if rest > 0 {
-        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        let digits =
+            [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
         let keep = if digits[3] != b'0' {
             4
         } else if digits[2] != b'0' {
@@ -122,18 +123,18 @@ pub(crate) fn put_histogram_point(out: &mut Vec<u8>, timestamp_ms: i64, histogra
     out.extend_from_slice(b",\"sum\":");
     put_value(out, histogram.sum);
     let mut any = false;
-    for bucket in histogram.buckets().filter(|bucket| bucket.count != 0.0) {
+    for bucket in histogram.buckets_ascending().filter(|bucket| bucket.count != 0.0) {
         out.extend_from_slice(if any { b"," } else { b",\"buckets\":[" });
         any = true;
-        // Which bounds belong to the bucket: 0 upper, 1 lower, 2 none, 3 both.
-        let inclusion = match (bucket.lower_inclusive, bucket.upper_inclusive) {
-            (false, true) => b'0',
-            (true, false) => b'1',
-            (false, false) => b'2',
-            (true, true) => b'3',
+        // Which bounds belong to the bucket: 0 the upper, 1 the lower, 3 both.
+        let inclusion = match bucket.side {
+            BucketSide::Positive => b'0',
+            BucketSide::Negative => b'1',
+            BucketSide::Zero => b'3',
         };
         out.extend_from_slice(&[b'[', inclusion]);
-        for number in [bucket.lower, bucket.upper, bucket.count] {
+        let (lower, upper) = histogram.bounds(&bucket);
+        for number in [lower, upper, bucket.count] {
             out.push(b',');
             put_value(out, number);
         }
@@ -179,7 +180,9 @@ mod tests {
 
     #[test]
     fn times_are_seconds_without_trailing_zeros() {
-        for (ms, want) in [(0, "0"), (1_500, "1.5"), (1_435_781_451_781, "1435781451.781"), (-250, "-0.25"), (10, "0.01")] {
+        for (ms, want) in
+            [(0, "0"), (1_500, "1.5"), (1_435_781_451_781, "1435781451.781"), (-250, "-0.25"), (10, "0.01")]
+        {
             assert_eq!(text(|out| put_time(out, ms)), want);
         }
     }

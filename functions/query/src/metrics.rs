@@ -10,4 +10,5 @@ pub(crate) const REQUESTS: MetricSpec =
     counter("weir_query_requests_total", "Requests of the query API by route and outcome.");
 pub(crate) const SECONDS: MetricSpec =
     counter("weir_query_seconds_total", "Time spent on requests of the query API, by route.");
-pub(crate) const SAMPLES: MetricSpec = counter("weir_query_samples_read_total", "Samples that queries have read.");
+pub(crate) const SAMPLES: MetricSpec =
+    counter("weir_query_samples_read_total", "Samples that queries have read.");

@@ -20,7 +20,10 @@ impl Params {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(raw)
             .map_err(|error| ApiError::bad_data(format!("the parameters cannot be read: {error}")))?;
         if pairs.len() > MAX_PARAMS {
-            return Err(ApiError::bad_data(format!("{} parameters given, at most {MAX_PARAMS}", pairs.len())));
+            return Err(ApiError::bad_data(format!(
+                "{} parameters given, at most {MAX_PARAMS}",
+                pairs.len()
+            )));
         }
         Ok(Self(pairs))
     }
@@ -31,12 +34,13 @@ impl Params {
     }
 
     /// Every value of `name`.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a, 'b>(&'a self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.get(name).ok_or_else(|| ApiError::bad_data(format!("invalid parameter {name:?}: it is missing or empty")))
+        self.get(name)
+            .ok_or_else(|| ApiError::bad_data(format!("invalid parameter {name:?}: it is missing or empty")))
     }
 
     /// An instant in milliseconds.
@@ -69,7 +73,8 @@ impl Params {
     /// A limit; zero and absent mean none.
     pub(crate) fn limit(&self, name: &str) -> Result<Option<usize>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let refusal = || ApiError::bad_data(format!("invalid parameter {name:?}: {text:?} is no whole number"));
+        let refusal =
+            || ApiError::bad_data(format!("invalid parameter {name:?}: {text:?} is no whole number"));
         let limit: usize = text.parse().map_err(|_| refusal())?;
         Ok((limit > 0).then_some(limit))
     }
@@ -101,7 +106,7 @@ fn parse_duration(text: &str) -> Option<i64> {
         let ms = (seconds * 1000.0).round();
         return (ms.abs() <= MAX_TIME_MS as f64).then_some(ms as i64);
     }
-    weir_promql::parse_duration(text)
+    weir_promql::parse_duration_ms(text)
 }
 
 #[cfg(test)]
@@ -110,7 +115,8 @@ mod tests {
 
     #[test]
     fn instants_and_spans_read_as_in_prometheus() {
-        let params = Params::decode(b"a=1.5&b=2015-07-01T20:10:51.781Z&c=1h30m&d=0&e=x&f=0.25&n=NaN").unwrap();
+        let params =
+            Params::decode(b"a=1.5&b=2015-07-01T20:10:51.781Z&c=1h30m&d=0&e=x&f=0.25&n=NaN").unwrap();
         assert_eq!(params.time("a").unwrap(), Some(1500));
         assert_eq!(params.time("b").unwrap(), Some(1_435_781_451_781));
         assert_eq!(params.time("none").unwrap(), None);

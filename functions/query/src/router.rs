@@ -64,7 +64,12 @@ pub(crate) struct Inner {
 impl Query {
     /// Wires the function.
     #[must_use]
-    pub fn new(lake: Arc<Lake>, clock: Arc<dyn Clock>, telemetry: Arc<Telemetry>, options: QueryOptions) -> Self {
+    pub fn new(
+        lake: Arc<Lake>,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+        options: QueryOptions,
+    ) -> Self {
         let turns = Arc::new(Semaphore::new(options.max_concurrent.max(1)));
         let started_ms = clock.now_ms();
         Self(Arc::new(Inner { lake, clock, telemetry, options, turns, started_ms }))
@@ -109,14 +114,21 @@ impl Asked {
 }
 
 /// Form body and query string together, as Prometheus takes them.
-async fn form(query: &Query, headers: &HeaderMap, body: Body, in_url: Option<&str>) -> Result<Bytes, ApiError> {
+async fn form(
+    query: &Query,
+    headers: &HeaderMap,
+    body: Body,
+    in_url: Option<&str>,
+) -> Result<Bytes, ApiError> {
     let limit = query.0.options.max_form_bytes;
     let body = axum::body::to_bytes(body, limit)
         .await
         .map_err(|_| ApiError::bad_data(format!("the form has more than {limit} bytes, or ended early")))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     if !body.is_empty() && !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(ApiError::bad_data(format!("content type {kind:?}: send parameters as application/x-www-form-urlencoded")));
+        return Err(ApiError::bad_data(format!(
+            "content type {kind:?}: send parameters as application/x-www-form-urlencoded"
+        )));
     }
     Ok(match in_url {
         Some(in_url) if !in_url.is_empty() => [body.as_ref(), b"&", in_url.as_bytes()].concat().into(),
@@ -130,7 +142,11 @@ fn tenant(headers: &HeaderMap) -> Result<TenantId, ApiError> {
     TenantId::new(name).map_err(|error| ApiError::bad_data(format!("X-Scope-OrgID: {error}")))
 }
 
-async fn label_values(State(query): State<Query>, Path(name): Path<String>, request: Request<Body>) -> Response {
+async fn label_values(
+    State(query): State<Query>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response {
     let started = Instant::now();
     let done = match Asked::read(&query, request).await {
         Ok(asked) => discovery::label_values(&query, &asked, &name).await,
@@ -154,7 +170,9 @@ async fn dispatch(query: &Query, path: &str, asked: Asked) -> Result<Response, A
         "query" => evaluate::instant(query, &asked).await,
         "query_range" => evaluate::range(query, &asked).await,
         // The module specification has one path for both: with a range it is a range query.
-        "internal/metrics/query" if asked.params.get("start").is_some() => evaluate::range(query, &asked).await,
+        "internal/metrics/query" if asked.params.get("start").is_some() => {
+            evaluate::range(query, &asked).await
+        }
         "internal/metrics/query" => evaluate::instant(query, &asked).await,
         "series" | "internal/metrics/series" => discovery::series(query, &asked).await,
         "labels" | "internal/metrics/labels" => discovery::labels(query, &asked).await,

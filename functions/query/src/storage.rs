@@ -37,7 +37,7 @@ impl Storage for TenantStorage {
 
 fn storage_error(error: LakeError) -> StorageError {
     match error {
-        LakeError::Limit(message) => StorageError::Limit(message),
+        LakeError::Limit { .. } => StorageError::Limit(error.to_string()),
         other => StorageError::Unavailable(Box::new(other)),
     }
 }

@@ -7,5 +7,5 @@ mod parser;
 mod printer;
 mod storage;
 
-pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_selector};
+pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_duration_ms, parse_selector};
 pub use storage::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storage, StorageError};

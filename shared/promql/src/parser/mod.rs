@@ -28,6 +28,12 @@ pub const MAX_QUERY_BYTES: usize = 64 * 1024;
 /// of everything that walks the tree.
 pub const MAX_DEPTH: u16 = 200;
 
+/// Reads a duration such as `5m` or `1h30m`; milliseconds, `None` for anything else.
+#[must_use]
+pub fn parse_duration_ms(text: &str) -> Option<i64> {
+    literal::duration_ms(text).ok()
+}
+
 /// Parses an expression and checks its types.
 ///
 /// # Errors
