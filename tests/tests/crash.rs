@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use weir_formats::remote_write::encode::{self, TimeSeries};
-use weir_tests::{body, Random, Weir, http, weir};
+use weir_tests::{Random, Weir, body, http, weir};
 
 const SENDERS: u64 = 4;
 /// A whole hour long before now, so that the hour of the data closes and blocks merge.

@@ -60,12 +60,17 @@ async fn the_routers_answer_api_gateway_events() {
         invoke(ingest.clone(), event("POST", "/api/v1/import/prometheus", "", &headers, Some(&text))).await;
     assert_eq!((status, answer.contains("\"samples\":1")), (200, true), "{answer}");
     assert_eq!(stream.waiting().1, 1);
-    let (status, answer) = invoke(ingest, event("POST", "/api/v1/import/prometheus", "", &[], Some(b"{"))).await;
+    let (status, answer) =
+        invoke(ingest, event("POST", "/api/v1/import/prometheus", "", &[], Some(b"{"))).await;
     assert_eq!((status, answer.contains("line 1")), (400, true), "{answer}");
 
     let bucket = Arc::new(MemoryBucket::new());
     let lake = Lake::open(bucket, clock.clone(), LakeOptions::default()).await.unwrap();
     let query = weir_query::router(Query::new(lake, clock, telemetry, QueryOptions::default()));
-    let (status, answer) = invoke(query, event("GET", "/api/v1/query", "query=1%2B1&time=7", &[], None)).await;
-    assert_eq!((status, answer.as_str()), (200, r#"{"status":"success","data":{"resultType":"scalar","result":[7,"2"]}}"#));
+    let (status, answer) =
+        invoke(query, event("GET", "/api/v1/query", "query=1%2B1&time=7", &[], None)).await;
+    assert_eq!(
+        (status, answer.as_str()),
+        (200, r#"{"status":"success","data":{"resultType":"scalar","result":[7,"2"]}}"#)
+    );
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use weir_formats::remote_write::encode::{self, TimeSeries};
-use weir_tests::{body, Weir, http, weir};
+use weir_tests::{Weir, body, http, weir};
 
 fn now_ms() -> i64 {
     i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
