@@ -141,9 +141,13 @@ impl Lake {
         let counts = |incoming: &&Incoming| {
             let Some(key) = incoming.record.key else { return true };
             let received_ms = incoming.record.received_ms;
-            let before = here.insert(key, received_ms);
-            !(known.is_some_and(|keys| keys.is_repeat(key, received_ms))
-                || before.is_some_and(|at| at.abs_diff(received_ms) <= window_ms))
+            let repeated = known.is_some_and(|keys| keys.is_repeat(key, received_ms))
+                || here.get(&key).is_some_and(|at| at.abs_diff(received_ms) <= window_ms);
+            // What is dropped is not remembered: how a batch is cut must not change what counts.
+            if !repeated {
+                here.insert(key, received_ms);
+            }
+            !repeated
         };
         piece.iter().filter(counts).collect()
     }
