@@ -1,5 +1,7 @@
 //! Binary operators: their modifiers, and what may stand on their sides.
 
+use std::collections::HashSet;
+
 use super::token::TokenKind;
 use super::{Operand, ParseError, Parser, precedence};
 use crate::ast::{Binary, BinaryOp, Cardinality, Node, Position, ValueType, VectorMatching};
@@ -29,8 +31,10 @@ impl Parser<'_> {
         if op.is_comparison() && !return_bool && scalars {
             self.type_error(operator, "comparisons between scalars must use BOOL modifier".to_owned());
         }
+        // A set keeps this linear for clauses as long as the query may be.
+        let included: HashSet<&String> = matching.include.iter().collect();
         if matching.on
-            && let Some(label) = matching.labels.iter().find(|l| matching.include.contains(l))
+            && let Some(label) = matching.labels.iter().find(|l| included.contains(l))
         {
             let message = format!("label {} must not occur in ON and GROUP clause at once", quote(label));
             self.type_error(operator, message);
