@@ -36,7 +36,9 @@ impl RetryKeys {
     pub(crate) fn note(&mut self, key: Option<RecordKey>, received_ms: i64, now_ms: i64) {
         self.latest_ms = self.latest_ms.max(received_ms.min(now_ms));
         if let Some(key) = key {
-            self.seen.insert(key, received_ms);
+            // Segments are not always noted in the order in which they arrived.
+            let at = self.seen.entry(key).or_insert(received_ms);
+            *at = received_ms.max(*at);
             self.order.push_back((received_ms, key));
         }
         while let Some(&(at, key)) = self.order.front() {
@@ -71,6 +73,14 @@ mod tests {
         assert!(keys.is_repeat(key, 1_000) && !keys.is_past(1_000));
         keys.note(None, 1_101, 5_000);
         assert!(!keys.is_repeat(key, 1_000) && keys.is_past(1_000));
+    }
+
+    #[test]
+    fn the_latest_arrival_of_a_key_counts_in_whatever_order_they_are_noted() {
+        let mut keys = RetryKeys::new(100);
+        keys.note(Some(RecordKey(1)), 1_150, 5_000);
+        keys.note(Some(RecordKey(1)), 1_049, 5_000);
+        assert!(keys.is_repeat(RecordKey(1), 1_200));
     }
 
     #[test]

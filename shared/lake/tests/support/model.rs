@@ -161,7 +161,18 @@ pub(crate) async fn check(lake: &Arc<Lake>, model: &Model, random: &mut Random, 
             // A series may be listed though nothing of it lies in the range.
             found.retain(|_, series| !series.is_empty());
             wanted.retain(|_, series| !series.is_empty());
-            assert_eq!(found, wanted, "{context}: tenant {name}, {selection:?}");
+            let keys: BTreeSet<_> = found.keys().chain(wanted.keys()).cloned().collect();
+            for key in keys {
+                let (found, wanted) = (found.remove(&key), wanted.remove(&key));
+                let (found, wanted) = (found.unwrap_or_default(), wanted.unwrap_or_default());
+                let differ = |(at, value): &(&i64, &Value)| wanted.get(at) != Some(value);
+                let wrong: Vec<_> = found.iter().filter(differ).collect();
+                let missing: Vec<_> = wanted.iter().filter(|(at, value)| found.get(at) != Some(value)).collect();
+                assert!(
+                    found == wanted,
+                    "{context}: tenant {name}, {selection:?}: {key:?} has {wrong:?} instead of {missing:?}"
+                );
+            }
         }
         let labels: Vec<Labels> = lake.series(&tenant(name), &[], i64::MIN, i64::MAX, 1_000).await.unwrap();
         let mut wanted: Vec<Labels> =
