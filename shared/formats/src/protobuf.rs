@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field, or `None` at the message's end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, WireError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -152,26 +152,35 @@ impl<'a> Reader<'a> {
     }
 
     /// One bare varint, as packed fields hold them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
-        let bytes = self.rest;
-        let Some(&first) = bytes.first() else { return Err(WireError::TruncatedVarint) };
-        if first < 0x80 {
-            self.rest = &bytes[1..];
-            return Ok(u64::from(first));
+        match self.rest {
+            [first, rest @ ..] if *first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*first))
+            }
+            [first, second, rest @ ..] if *second < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(*second) << 7)
+            }
+            _ => self.long_varint(),
         }
-        let mut value = u64::from(first & 0x7f);
-        for (index, &byte) in bytes.iter().enumerate().take(10).skip(1) {
+    }
+
+    /// A varint of three bytes and more, or a damaged one.
+    fn long_varint(&mut self) -> Result<u64, WireError> {
+        let mut value = 0;
+        for (index, &byte) in self.rest.iter().enumerate().take(10) {
             if index == 9 && byte > 1 {
                 return Err(WireError::LongVarint);
             }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
-                self.rest = &bytes[index + 1..];
+                self.rest = &self.rest[index + 1..];
                 return Ok(value);
             }
         }
-        Err(if bytes.len() < 10 { WireError::TruncatedVarint } else { WireError::LongVarint })
+        Err(if self.rest.len() < 10 { WireError::TruncatedVarint } else { WireError::LongVarint })
     }
 }
 

@@ -107,6 +107,13 @@ impl Batch {
         Self::default()
     }
 
+    /// Makes room for `series` series with a float each, whose labels take `label_bytes` in all.
+    pub fn reserve(&mut self, series: usize, label_bytes: usize) {
+        self.label_bytes.reserve(label_bytes);
+        self.series.reserve(series);
+        self.floats.reserve(series);
+    }
+
     /// Adds a series from canonical labels and returns its place.
     pub fn push_series(&mut self, labels: LabelsRef<'_>, kind: MetricKind, temporality: Temporality) -> u32 {
         let start = self.label_bytes.len();

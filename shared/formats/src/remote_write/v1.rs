@@ -19,6 +19,9 @@ use crate::sink::Sink;
 pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed, FormatError> {
     let mut sink = Sink::new(now_ms, limits);
     let mut canonical = Vec::with_capacity(1024);
+    // The canonical labels are a little shorter than their fields, and a series with one sample is
+    // seldom shorter than 100 bytes.
+    sink.parsed.batch.reserve(body.len() / 100, body.len());
     let mut reader = Reader::new(body);
     let mut index = 0;
     let mut declared = 0;
@@ -69,18 +72,18 @@ fn series(
     let mut reader = Reader::new(message);
     let mut labels = LabelRun::new(canonical);
     let mut content = Content::default();
-    let mut after_labels = message;
+    while let Some((run, rest)) = plain_label(reader.rest()) {
+        labels.push_run(run, sink.limits);
+        reader = Reader::new(rest);
+    }
+    let mut after_labels = reader.rest();
     while let Some((field, value)) = reader.next()? {
         match field {
             1 => {
                 let (name, value) = label(value.bytes(field)?)?;
                 labels.push(name, value, sink.limits);
                 // Labels come first with all known senders; if not, the second pass starts over.
-                if content.is_empty() {
-                    after_labels = reader.rest();
-                } else {
-                    after_labels = message;
-                }
+                after_labels = if content.is_empty() { reader.rest() } else { message };
             }
             2 => content.samples += 1,
             3 => content.exemplars += 1,
@@ -159,24 +162,45 @@ impl<'b, 'c> LabelRun<'b, 'c> {
         Self { canonical, previous: &[], count: 0, named: false, ascending: true, within: true }
     }
 
-    #[inline]
+    /// Takes a label in the plain form, whose texts carry their canonical lengths already.
+    #[inline(always)]
+    fn push_run(&mut self, run: PlainLabel<'b>, limits: &Limits) {
+        let (name, value) = (&run.name[1..], &run.value[1..]);
+        if self.admit(name, value, limits) {
+            self.canonical.extend_from_slice(run.name);
+            self.canonical.extend_from_slice(run.value);
+        }
+    }
+
     fn push(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) {
+        if self.admit(name, value, limits) {
+            put_varint(self.canonical, name.len() as u64);
+            self.canonical.extend_from_slice(name);
+            put_varint(self.canonical, value.len() as u64);
+            self.canonical.extend_from_slice(value);
+        }
+    }
+
+    /// Notes a label; true when it is to be written.
+    #[inline(always)]
+    fn admit(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) -> bool {
         // The empty name is not above the empty start, so it leaves this path and is refused there.
-        self.ascending &= name > self.previous;
+        // First bytes mostly differ, which saves a call.
+        self.ascending &= match (name.first(), self.previous.first()) {
+            (Some(a), Some(b)) if a != b => a > b,
+            _ => name > self.previous,
+        };
         self.previous = name;
         self.count += 1;
         self.within &= name.len() <= limits.name_bytes && value.len() <= limits.value_bytes;
         if value.is_empty() || !self.within || !self.ascending {
-            return;
+            return false;
         }
-        if name == METRIC_NAME.as_bytes() {
+        if name.len() == METRIC_NAME.len() && name == METRIC_NAME.as_bytes() {
             self.named = true;
             self.within &= value.len() <= limits.name_bytes;
         }
-        put_varint(self.canonical, name.len() as u64);
-        self.canonical.extend_from_slice(name);
-        put_varint(self.canonical, value.len() as u64);
-        self.canonical.extend_from_slice(value);
+        true
     }
 
     fn finish(self, limits: &Limits) -> Result<(), Problem> {
@@ -231,6 +255,32 @@ fn sorted(
     let mut labels = LabelRun::new(canonical);
     pairs.iter().for_each(|(name, value)| labels.push(name, value, sink.limits));
     Ok(labels.finish(sink.limits))
+}
+
+/// A label in the form that every known encoder gives short ones.
+#[derive(Clone, Copy)]
+struct PlainLabel<'a> {
+    /// Name with its length of one byte before it.
+    name: &'a [u8],
+    /// Value, likewise.
+    value: &'a [u8],
+}
+
+/// Takes one label off a time series when it is plain: field 1, name before value, both shorter than
+/// 128 bytes. In that form the canonical bytes lie in the message as they are; nearly all labels
+/// have it, and the general reader costs four times as much.
+#[inline(always)]
+fn plain_label(message: &[u8]) -> Option<(PlainLabel<'_>, &[u8])> {
+    let [0x0a, len, 0x0a, name_len, ..] = message else { return None };
+    let (len, name_len) = (usize::from(*len), usize::from(*name_len));
+    let (name, rest) = message[3..].split_at_checked(1 + name_len)?;
+    let [0x12, value_len, ..] = rest else { return None };
+    let value_len = usize::from(*value_len);
+    if len >= 0x80 || len != name_len + value_len + 4 {
+        return None;
+    }
+    let (value, rest) = rest[1..].split_at_checked(1 + value_len)?;
+    Some((PlainLabel { name, value }, rest))
 }
 
 /// A `Label`: name and value.
