@@ -1,11 +1,16 @@
 //! The PromQL engine, over a storage trait it owns.
 
 pub mod ast;
+mod engine;
 pub mod functions_table;
 pub mod memory;
 mod parser;
 mod printer;
 mod storage;
 
+pub use engine::{
+    Answer, InstantSample, Limits, Prepared, Query, QueryError, RangeSeries, SampleValue, Stats, Value,
+    evaluate, evaluate_prepared, prepare,
+};
 pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_duration_ms, parse_selector};
 pub use storage::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storage, StorageError};

@@ -1,0 +1,106 @@
+//! From evaluated series to the answer's value.
+
+use std::sync::Arc;
+
+use weir_model::{Samples, is_stale_nan};
+
+use super::column::Series;
+use super::error::QueryError;
+use super::eval::{Evaluator, is_scalar};
+use super::extended::raw_floats;
+use super::grid::Grid;
+use super::labels;
+use super::plan::{Kind, Node, Select};
+use super::query::{InstantSample, Query, RangeSeries, SampleValue, Value};
+use super::window::{self, Spec};
+use crate::ast::WindowEdges;
+
+/// Evaluates the root of a plan.
+pub(crate) fn value<'e>(
+    evaluator: &mut Evaluator<'e>,
+    root: &'e Node,
+    query: &Query,
+    grid: &Grid,
+) -> Result<Value, QueryError> {
+    let timestamp_ms = query.start_ms;
+    match &root.kind {
+        Kind::Text(text) => return Ok(Value::String { timestamp_ms, text: text.clone() }),
+        Kind::Range(select) => return raw(evaluator, select, grid),
+        Kind::Subquery(plan) => {
+            let series = evaluator.series(&plan.inner, &plan.grid)?.take();
+            let series = labels::drop_names(series)?;
+            return Ok(Value::Matrix(matrix(series, &plan.grid)));
+        }
+        _ if is_scalar(root) && query.step_ms == 0 => {
+            let value = evaluator.scalars(root, grid)?.get(0);
+            return Ok(Value::Scalar { timestamp_ms, value });
+        }
+        _ => {}
+    }
+    let series = labels::drop_names(evaluator.series(root, grid)?.take())?;
+    if query.step_ms > 0 {
+        return Ok(Value::Matrix(matrix(series, grid)));
+    }
+    let sample = |series: Series| {
+        let value = match series.column.histogram(0) {
+            Some(histogram) => SampleValue::Histogram(Arc::clone(histogram)),
+            None => SampleValue::Float(series.column.floats[0]),
+        };
+        InstantSample { labels: series.labels, timestamp_ms, value }
+    };
+    Ok(Value::Vector(series.into_iter().filter(|s| s.column.is_present(0)).map(sample).collect()))
+}
+
+/// Series with their timestamps, ascending by labels.
+fn matrix(series: Vec<Series>, grid: &Grid) -> Vec<RangeSeries> {
+    let mut all: Vec<RangeSeries> = series
+        .into_iter()
+        .map(|series| {
+            let column = series.column;
+            let histogram = |step| column.histogram(step).map(|h| (grid.at(step), Arc::clone(h)));
+            let histograms = (0..column.histograms.len()).filter_map(histogram).collect();
+            let present = column.floats.iter().enumerate().filter(|(_, x)| !is_stale_nan(**x));
+            let floats = present.map(|(step, x)| (grid.at(step), *x)).collect();
+            RangeSeries { labels: series.labels, floats, histograms }
+        })
+        .filter(|series| !series.floats.is_empty() || !series.histograms.is_empty())
+        .collect();
+    all.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+    all
+}
+
+/// A range selector that stands alone: its samples as they are stored.
+fn raw(evaluator: &Evaluator<'_>, select: &Select, grid: &Grid) -> Result<Value, QueryError> {
+    let set = evaluator.set(select)?;
+    let Select { range, offset, at, edges, lookback, .. } = *select;
+    let spec = Spec { range, offset, at, edges, lookback };
+    let (mut reader, mut samples) = (set.reader(), Samples::default());
+    let mut all = Vec::new();
+    for (index, series) in set.series().iter().enumerate() {
+        evaluator.ledger.check()?;
+        samples.clear();
+        reader.read(index, &mut samples)?;
+        evaluator.ledger.read(samples.len())?;
+        window::drop_stale(&mut samples);
+        window::count_sets(&mut samples);
+        evaluator.ledger.hold(samples.len())?;
+        if edges != WindowEdges::Plain && !samples.histograms.is_empty() {
+            let modifier = if edges == WindowEdges::Anchored { "anchored" } else { "smoothed" };
+            return Err(QueryError::Execution(format!(
+                "{modifier} modifier is not supported with histograms"
+            )));
+        }
+        window::each(&samples, &grid.first(), &spec, evaluator.ledger, |w| {
+            let floats = match edges {
+                WindowEdges::Plain => w.ts.iter().copied().zip(w.vs.iter().copied()).collect(),
+                _ => raw_floats(w, edges == WindowEdges::Smoothed),
+            };
+            if !floats.is_empty() || !w.hs.is_empty() {
+                all.push(RangeSeries { labels: series.labels.clone(), floats, histograms: w.hs.to_vec() });
+            }
+            Ok(())
+        })?;
+    }
+    all.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+    Ok(Value::Matrix(all))
+}
