@@ -1,8 +1,10 @@
 //! Unpacks one series at a time from fetched pages.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use weir_model::{Histogram, Samples, UniqueSet};
+use zstd::bulk::Decompressor;
 
 use super::chunk::Location;
 use super::delta;
@@ -42,7 +44,6 @@ struct Optional {
 /// decode each page once.
 pub struct BlockCursor<'a> {
     pages: &'a BlockPages,
-    decompressor: Option<zstd::bulk::Decompressor<'static>>,
     raw: Vec<u8>,
     timestamps: Decoded<Vec<i64>>,
     units: Decoded<Vec<i64>>,
@@ -53,7 +54,6 @@ impl<'a> BlockCursor<'a> {
     pub(super) fn new(pages: &'a BlockPages) -> Self {
         Self {
             pages,
-            decompressor: None,
             raw: Vec::new(),
             timestamps: Decoded::default(),
             units: Decoded::default(),
@@ -168,7 +168,7 @@ impl<'a> BlockCursor<'a> {
         let rows = self.pages.index().pages[page].rows as usize;
         // At worst each value takes 64 bits, and each block of 128 a header of 14 bytes.
         let most = rows.next_multiple_of(128) * 9 + 64;
-        decompress(&mut self.decompressor, self.pages, location, most, &mut self.raw)?;
+        decompress(self.pages, location, most, &mut self.raw)?;
         delta::decode(&self.raw, rows, &mut target.content)
             .ok_or_else(|| BlockError::damaged(format!("integers at byte {}", location.offset)))?;
         target.page = Some(page);
@@ -182,7 +182,7 @@ impl<'a> BlockCursor<'a> {
         }
         target.page = None;
         let rows = self.pages.index().pages[page].rows as usize;
-        decompress(&mut self.decompressor, self.pages, location, MAX_PAGE_BYTES, &mut target.content.raw)?;
+        decompress(self.pages, location, MAX_PAGE_BYTES, &mut target.content.raw)?;
         let width = (column == VALUE).then_some(8);
         target
             .content
@@ -205,8 +205,12 @@ fn append_decimals(entry: &Entry, units: &[i64], out: &mut Vec<f64>) {
     }
 }
 
+thread_local! {
+    /// A decompressor is some 100 KB to set up, as much work as a page: each thread keeps one.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 fn decompress(
-    decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
     pages: &BlockPages,
     location: Location,
     most: usize,
@@ -218,7 +222,7 @@ fn decompress(
             location.offset
         )));
     };
-    let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(usize::MAX);
+    let size = Decompressor::upper_bound(bytes).unwrap_or(usize::MAX);
     if size > most {
         let message = format!("a page of {size} bytes at byte {}, at most {most}", location.offset);
         return Err(BlockError::Damaged(message));
@@ -226,14 +230,15 @@ fn decompress(
     let damaged = |error: std::io::Error| {
         BlockError::Damaged(format!("page at byte {} cannot be decompressed: {error}", location.offset))
     };
-    let decompressor = match decompressor {
-        Some(decompressor) => decompressor,
-        None => decompressor.insert(zstd::bulk::Decompressor::new().map_err(damaged)?),
-    };
     out.clear();
     out.reserve(size);
-    decompressor.decompress_to_buffer(bytes, out).map_err(damaged)?;
-    Ok(())
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new().map_err(damaged)?),
+        };
+        decompressor.decompress_to_buffer(bytes, out).map_err(damaged).map(drop)
+    })
 }
 
 impl Optional {

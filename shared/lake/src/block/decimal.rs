@@ -122,10 +122,13 @@ mod tests {
         (decimal, mantissas, exceptions)
     }
 
+    /// What it shows, the values, power and step, mantissas, exceptions.
+    type Row<'a> = (&'a str, &'a [f64], (u8, i64), &'a [i64], &'a [u32]);
+
     #[test]
     fn the_smallest_power_and_the_largest_step_are_found() {
         let long = 1.0 / 3.0;
-        let rows: [(&str, &[f64], (u8, i64), &[i64], &[u32]); 8] = [
+        let rows: [Row<'_>; 8] = [
             ("whole numbers", &[3.0, 5.0, 9.0], (0, 2), &[3, 5, 9], &[]),
             ("pages of memory", &[8192.0, 4096.0, 16384.0], (0, 4096), &[8192, 4096, 16384], &[]),
             ("two decimals", &[0.07, 1.0, -2.5], (2, 1), &[7, 100, -250], &[]),

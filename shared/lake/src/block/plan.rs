@@ -79,7 +79,7 @@ fn coalesce(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     for range in ranges {
         match out.last_mut() {
             Some(last) if range.start <= last.end.saturating_add(MAX_GAP) => {
-                last.end = last.end.max(range.end)
+                last.end = last.end.max(range.end);
             }
             _ => out.push(range),
         }

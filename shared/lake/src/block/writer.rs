@@ -261,7 +261,7 @@ impl BlockWriter {
                     }
                     1 => {
                         put_framed(&mut rows.histograms, row, |out| {
-                            samples.histograms[histograms].1.encode(out)
+                            samples.histograms[histograms].1.encode(out);
                         });
                         histograms += 1;
                     }
