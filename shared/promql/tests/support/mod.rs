@@ -3,4 +3,5 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 pub(crate) mod expressions;
+pub(crate) mod run;
 pub(crate) mod script;
