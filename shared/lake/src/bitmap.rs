@@ -15,7 +15,7 @@ impl Bitmap {
     /// Every ordinal below `len`.
     pub(crate) fn full(len: usize) -> Self {
         let mut all = Self { words: vec![u64::MAX; len.div_ceil(64)] };
-        if len % 64 != 0
+        if !len.is_multiple_of(64)
             && let Some(last) = all.words.last_mut()
         {
             *last = (1 << (len % 64)) - 1;

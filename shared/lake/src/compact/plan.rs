@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn blocks_are_merged_when_it_pays() {
         use CompactMode::{Full, Scheduled};
-        let rows: &[(&str, &[u64], bool, CompactMode, bool, Option<usize>)] = &[
+        /// What the row shows; sizes, oldest first; whether the oldest is complete; mode; whether the hour
+        /// has closed; how many are merged.
+        type Row<'a> = (&'a str, &'a [u64], bool, CompactMode, bool, Option<usize>);
+        let rows: &[Row<'_>] = &[
             ("one block is never merged", &[5], false, Full, true, None),
             ("a full run merges any two", &[500, 1], true, Full, true, Some(2)),
             ("few blocks of an open hour wait", &[5, 5, 5], false, Scheduled, false, None),

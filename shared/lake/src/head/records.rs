@@ -33,6 +33,11 @@ pub(super) struct Dropping {
 }
 
 impl RecordTable {
+    #[cfg(test)]
+    pub(super) fn starting_at(base: u32) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, entry: RecordEntry) -> RecordTag {
         let tag = self.next();
         self.entries.push_back(entry);

@@ -17,10 +17,6 @@ pub(crate) struct TimeRange {
 }
 
 impl TimeRange {
-    /// Every timestamp.
-    #[cfg(test)]
-    pub(crate) const ALL: Self = Self { start_ms: i64::MIN, end_ms: i64::MAX };
-
     /// True when `min_ms..=max_ms` has a timestamp of the range.
     #[inline]
     pub(crate) fn overlaps(self, min_ms: i64, max_ms: i64) -> bool {
@@ -255,5 +251,95 @@ impl HeadSeries {
             }
         }
         (self.min_ms, self.max_ms, self.ordered) = (min_ms, max_ms, ordered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use weir_platform::{SequenceNumber, ShardId};
+
+    use super::super::records::RecordEntry;
+    use super::*;
+
+    /// Timestamp, value, whether a new record begins, and by how much it arrived after the one before.
+    type Row = (i64, u8, bool, i64);
+
+    /// Timestamp, value, and what orders the write: arrival and number of the record.
+    type Shown = (i64, u8, (i64, usize));
+
+    fn filled(rows: &[Row]) -> (RecordTable, HeadSeries, Vec<Shown>) {
+        let (mut records, mut series, mut shown) =
+            (RecordTable::default(), HeadSeries::default(), Vec::new());
+        let mut received_ms = 0;
+        let mut tag = None;
+        let mut count = 0;
+        for (at, value, begins, later_ms) in rows {
+            if *begins || tag.is_none() {
+                received_ms += later_ms;
+                count += 1;
+                let sequence = SequenceNumber(count as u128);
+                tag = Some(records.push(RecordEntry { received_ms, shard: ShardId(0), sequence }));
+            }
+            series.push_float(*at, f64::from(*value), tag.unwrap());
+            shown.push((*at, *value, (received_ms, count)));
+        }
+        (records, series, shown)
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        prop::collection::vec((-4i64..12, any::<u8>(), any::<bool>(), -3i64..5), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn reading_gives_the_latest_write_of_each_timestamp(
+            rows in rows(), ordered: bool, start_ms in -5i64..13, len in 0i64..18, dropped in 0usize..20,
+        ) {
+            let mut rows = rows;
+            if ordered {
+                rows.sort_by_key(|r| r.0);
+                rows.dedup_by_key(|r| r.0);
+            }
+            let (mut records, mut series, mut shown) = filled(&rows);
+            prop_assert!(!ordered || series.is_plain());
+            let goes = |entry: &RecordEntry| entry.sequence.0 <= dropped as u128;
+            let dropping = records.dropping(goes);
+            series.drop_records(&records, &dropping);
+            records.drop_prefix(&dropping);
+            shown.retain(|(_, _, (_, record))| *record > dropped);
+            shown.sort_by_key(|(_, _, rank)| *rank);
+            let range = TimeRange { start_ms, end_ms: start_ms + len };
+            let want: BTreeMap<i64, f64> =
+                shown.iter().filter(|s| range.contains(s.0)).map(|s| (s.0, f64::from(s.1))).collect();
+            let mut samples = Samples::default();
+            series.read(&records, range, None, Temporality::Cumulative, &mut samples);
+            let found: BTreeMap<i64, f64> =
+                samples.timestamps.iter().copied().zip(samples.values.iter().copied()).collect();
+            prop_assert_eq!(&found, &want);
+            prop_assert_eq!(found.len(), samples.timestamps.len());
+            prop_assert!(want.is_empty() || series.overlaps(range));
+            if series.is_plain() {
+                let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+                series.copy_plain(range, &mut timestamps, &mut values);
+                prop_assert_eq!((timestamps, values), (samples.timestamps, samples.values));
+            }
+        }
+    }
+
+    #[test]
+    fn a_float_sample_takes_twenty_bytes() {
+        assert_eq!(size_of::<HotFloat>(), 20);
+    }
+
+    #[test]
+    fn tags_keep_their_order_when_they_wrap_around() {
+        let mut records = RecordTable::starting_at(u32::MAX);
+        let entry = |n: u128| RecordEntry { received_ms: 0, shard: ShardId(0), sequence: SequenceNumber(n) };
+        let (first, second) = (records.push(entry(1)), records.push(entry(2)));
+        assert!(records.is_before(first, second) && !records.is_before(second, first));
+        assert_eq!(records.rank(second).2, SequenceNumber(2));
     }
 }

@@ -57,7 +57,11 @@ impl FaultyBucket {
                 }
             }
             Faults::CrashAt { operation: 0, after_effect } => {
-                if std::mem::take(after_effect) { Verdict::FailAfter } else { Verdict::FailBefore }
+                if std::mem::take(after_effect) {
+                    Verdict::FailAfter
+                } else {
+                    Verdict::FailBefore
+                }
             }
             Faults::CrashAt { operation, .. } => {
                 *operation -= 1;
@@ -88,11 +92,6 @@ impl FaultyBucket {
     pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
         let objects = self.inner.list(prefix, None, usize::MAX).await.unwrap();
         objects.into_iter().map(|o| o.key).collect()
-    }
-
-    /// The plain bucket, going around the faults.
-    pub(crate) fn inner(&self) -> &MemoryBucket {
-        &self.inner
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the lake's tests share: a bucket that fails on demand, a stream, and a model of the lake that is
 //! too simple to be wrong.
-#![allow(dead_code)]
 
 pub(crate) mod bucket;
 pub(crate) mod model;
 pub(crate) mod stream;
+pub(crate) mod world;
 
 /// Random numbers from a printed seed (splitmix64).
 #[derive(Debug, Clone)]

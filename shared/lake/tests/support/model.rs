@@ -24,7 +24,11 @@ type Series = BTreeMap<i64, Value>;
 pub(crate) type Model = BTreeMap<&'static str, BTreeMap<(Labels, bool), Series>>;
 
 /// What the lake must hold once it covers each shard up to `covered`.
-pub(crate) fn of_stream(stream: &TestStream, covered: [Option<SequenceNumber>; SHARDS], window_ms: i64) -> Model {
+pub(crate) fn of_stream(
+    stream: &TestStream,
+    covered: [Option<SequenceNumber>; SHARDS],
+    window_ms: i64,
+) -> Model {
     let mut model = Model::new();
     for (shard, covered) in stream.shards.iter().zip(covered) {
         let mut seen: HashMap<RecordKey, i64> = HashMap::new();
@@ -73,16 +77,18 @@ fn combine(a: Value, b: Value, delta: bool) -> Value {
         }
         (set @ Value::Set(_), _) | (_, set @ Value::Set(_)) => set,
         (_, b) if !delta => b,
-        (Value::Float(a), Value::Float(b)) => {
-            Value::Float((f64::from_bits(a) + f64::from_bits(b)).to_bits())
-        }
+        (Value::Float(a), Value::Float(b)) => Value::Float((f64::from_bits(a) + f64::from_bits(b)).to_bits()),
         (Value::Histogram(a), Value::Histogram(b)) => Value::Histogram(a + b),
         (h @ Value::Histogram(_), _) | (_, h @ Value::Histogram(_)) => h,
     }
 }
 
 /// What a lake answers, in the form of the model; sets by their count.
-pub(crate) async fn answers(lake: &Arc<Lake>, name: &str, selection: &Selection) -> BTreeMap<(Labels, bool), Series> {
+pub(crate) async fn answers(
+    lake: &Arc<Lake>,
+    name: &str,
+    selection: &Selection,
+) -> BTreeMap<(Labels, bool), Series> {
     let selected = lake.select(&tenant(name), selection).await.expect("select");
     assert!(
         selected.series().is_sorted_by_key(|s| (s.labels.clone(), s.temporality == Temporality::Delta)),
@@ -167,7 +173,8 @@ pub(crate) async fn check(lake: &Arc<Lake>, model: &Model, random: &mut Random, 
                 let (found, wanted) = (found.unwrap_or_default(), wanted.unwrap_or_default());
                 let differ = |(at, value): &(&i64, &Value)| wanted.get(at) != Some(value);
                 let wrong: Vec<_> = found.iter().filter(differ).collect();
-                let missing: Vec<_> = wanted.iter().filter(|(at, value)| found.get(at) != Some(value)).collect();
+                let missing: Vec<_> =
+                    wanted.iter().filter(|(at, value)| found.get(at) != Some(value)).collect();
                 assert!(
                     found == wanted,
                     "{context}: tenant {name}, {selection:?}: {key:?} has {wrong:?} instead of {missing:?}"

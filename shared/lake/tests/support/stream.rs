@@ -81,7 +81,11 @@ fn record(random: &mut Random, shard: usize, now_ms: i64) -> Record {
                 1 => {
                     let count = number as f64;
                     let histogram = Histogram { count, zero_count: count, ..Histogram::default() };
-                    batch.histograms.push(HistogramSample { series, timestamp_ms, histogram: histogram.into() });
+                    batch.histograms.push(HistogramSample {
+                        series,
+                        timestamp_ms,
+                        histogram: histogram.into(),
+                    });
                 }
                 2 if !delta => batch.floats.push(FloatSample { series, timestamp_ms, value: STALE_NAN }),
                 _ => batch.floats.push(FloatSample { series, timestamp_ms, value: number as f64 }),
