@@ -9,7 +9,7 @@ fn storage() -> MemoryStorage {
     let mut storage = MemoryStorage::new();
     let block = "m{a=\"x\",le=\"1\"} 1+1x20\nm{a=\"x\",le=\"+Inf\"} 2+2x20\n\
                  target_info{a=\"x\",job=\"j\",instance=\"i\"} 1x20";
-    storage.load(60_000, block).unwrap();
+    storage.load(60_000, block).unwrap_or_else(|error| panic!("{error}"));
     storage
 }
 
