@@ -3,7 +3,9 @@
 //! The data has the shape of node_exporter with one small HTTP service: 100 series a host, 15 s apart, all
 //! series of a host at the same times, 3 % of the scrapes some milliseconds late.
 
+use std::fmt::Debug;
 use std::hint::black_box;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,8 +91,11 @@ impl Course {
     }
 }
 
-/// The 100 series of a host, but for the histogram's buckets: name, further labels, course.
-fn templates() -> Vec<(&'static str, Vec<(&'static str, String)>, Course)> {
+/// Name, further labels, course.
+type Template = (&'static str, Vec<(&'static str, String)>, Course);
+
+/// The 100 series of a host, but for the histogram.
+fn templates() -> Vec<Template> {
     let mut all = Vec::new();
     let counter = |mean: f64, weight: f64, divisor: f64| Course::Counter { mean, weight, divisor };
     let gauge =
@@ -191,6 +196,14 @@ fn histogram(random: &mut Random) -> Vec<(&'static str, Option<&'static str>, Ve
     all
 }
 
+/// A benchmark of a step that fails means nothing, so it ends.
+fn must<T, E: Debug>(step: Result<T, E>) -> T {
+    match step {
+        Ok(value) => value,
+        Err(error) => panic!("a step of the benchmark failed: {error:?}"),
+    }
+}
+
 struct Fleet(Vec<(Labels, Samples)>);
 
 fn fleet(hosts: usize) -> Fleet {
@@ -236,7 +249,7 @@ fn fleet(hosts: usize) -> Fleet {
 }
 
 fn encode(fleet: &Fleet, options: BlockOptions) -> EncodedBlock {
-    let mut writer = BlockWriter::new(options).unwrap();
+    let mut writer = must(BlockWriter::new(options));
     for (labels, samples) in &fleet.0 {
         let temporality = Temporality::Cumulative;
         let labels = labels.borrowed();
@@ -247,31 +260,33 @@ fn encode(fleet: &Fleet, options: BlockOptions) -> EncodedBlock {
             temporality,
             unit: "",
         };
-        writer.push(&entry, samples).unwrap();
+        must(writer.push(&entry, samples));
     }
-    writer.finish().unwrap()
+    must(writer.finish())
 }
 
 fn fetch(index: &Arc<BlockIndex>, samples: &Bytes, ordinals: &[u32]) -> BlockPages {
-    let plan = index.plan(ordinals, i64::MIN, i64::MAX).unwrap();
+    let plan = must(index.plan(ordinals, i64::MIN, i64::MAX));
     let bytes =
         plan.ranges().iter().map(|range| samples.slice(range.start as usize..range.end as usize)).collect();
-    BlockPages::new(plan, bytes).unwrap()
+    must(BlockPages::new(plan, bytes))
 }
 
 fn sizes(fleet: &Fleet) {
-    println!("rows a page | samples B/sample | series B/sample | all | bytes for one series");
+    let mut out = std::io::stdout().lock();
+    must(writeln!(out, "rows a page | samples B/sample | series B/sample | all | bytes for one series"));
     for rows_per_page in [2_400, 4_800, 9_600] {
         let block = encode(fleet, BlockOptions { rows_per_page, ..BlockOptions::new("bench") });
         let samples = block.stats.samples as f64;
-        let index = Arc::new(BlockIndex::decode(block.series.clone()).unwrap());
-        println!(
+        let index = Arc::new(must(BlockIndex::decode(block.series.clone())));
+        must(writeln!(
+            out,
             "{rows_per_page} | {:.3} | {:.3} | {:.3} | {}",
             block.stats.samples_bytes as f64 / samples,
             block.stats.series_bytes as f64 / samples,
             (block.stats.samples_bytes + block.stats.series_bytes) as f64 / samples,
-            index.plan(&[index.len() as u32 / 2], i64::MIN, i64::MAX).unwrap().bytes(),
-        );
+            must(index.plan(&[index.len() as u32 / 2], i64::MIN, i64::MAX)).bytes(),
+        ));
     }
 }
 
@@ -280,7 +295,7 @@ fn blocks(criterion: &mut Criterion) {
     sizes(&fleet);
     let block = encode(&fleet, BlockOptions::new("bench"));
     let samples = block.stats.samples;
-    let index = Arc::new(BlockIndex::decode(block.series.clone()).unwrap());
+    let index = Arc::new(must(BlockIndex::decode(block.series.clone())));
     let count = index.len() as u32;
 
     let mut group = criterion.benchmark_group("block");
@@ -294,7 +309,7 @@ fn blocks(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut cursor = everything.cursor();
             for ordinal in 0..count {
-                cursor.read(ordinal, i64::MIN, i64::MAX, &mut into).unwrap();
+                must(cursor.read(ordinal, i64::MIN, i64::MAX, &mut into));
                 black_box(&into);
             }
         });
@@ -305,15 +320,15 @@ fn blocks(criterion: &mut Criterion) {
             let mut into = Samples::default();
             bencher.iter(|| {
                 let pages = fetch(&index, &block.samples, &[ordinal]);
-                pages.cursor().read(ordinal, i64::MIN, i64::MAX, &mut into).unwrap();
+                must(pages.cursor().read(ordinal, i64::MIN, i64::MAX, &mut into));
                 black_box(&into);
             });
         });
     }
     group.bench_function("open", |bencher| {
-        bencher.iter(|| black_box(BlockIndex::decode(block.series.clone()).unwrap()));
+        bencher.iter(|| black_box(must(BlockIndex::decode(block.series.clone()))));
     });
-    group.bench_function("labels", |bencher| bencher.iter(|| black_box(index.labels().unwrap())));
+    group.bench_function("labels", |bencher| bencher.iter(|| black_box(must(index.labels()))));
     group.finish();
 }
 

@@ -15,6 +15,10 @@ use parquet::schema::types::ColumnDescPtr;
 use super::delta::put_varint;
 use super::error::BlockError;
 
+/// Most bytes of a page before compression, for the writer and the reader. Writers end a page of wide values
+/// at a few megabytes; only single values of many megabytes come near.
+pub(super) const MAX_PAGE_BYTES: usize = 256 << 20;
+
 /// Where a page's compressed bytes lie, without its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Location {
@@ -84,7 +88,7 @@ impl Chunk {
         encoding: Encoding,
         body: &[u8],
     ) -> Result<Location, BlockError> {
-        let limit = i32::MAX as u64 / 2;
+        let limit = MAX_PAGE_BYTES as u64;
         if body.len() as u64 > limit {
             return Err(BlockError::TooMany { what: "bytes in a page", found: body.len() as u64, limit });
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_model::{Histogram, Samples, UniqueSet};
 use zstd::bulk::Decompressor;
 
-use super::chunk::Location;
+use super::chunk::{Location, MAX_PAGE_BYTES};
 use super::delta;
 use super::error::BlockError;
 use super::index::{BlockIndex, Entry};
@@ -19,9 +19,6 @@ const UNITS: usize = 1;
 const VALUE: usize = 2;
 const HISTOGRAM: usize = 3;
 const SET: usize = 4;
-
-/// Most bytes of a decompressed page: writers end a page of wide values at a few megabytes.
-const MAX_PAGE_BYTES: usize = 256 << 20;
 
 /// A decoded page of one column, if any.
 #[derive(Default)]

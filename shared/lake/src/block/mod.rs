@@ -37,7 +37,7 @@
 //! - **Pages end where series end**, at the same rows in `timestamp` and `units`: one series costs one page of
 //!   each. `value`, `histogram` and `set` skip stretches without values.
 //! - **`pages`** lists where pages lie, so a reader needs neither the footer nor an index of the samples
-//!   object: one request less, and 70 KB less than a page index would be.
+//!   object: one request less, and no page index to parse.
 //! - **Checksums.** Each page's Zstandard frame has one; the series object has one in front.
 //!
 //! # Measured
@@ -68,8 +68,12 @@
 //! | **4,800** | 1.044 | 0.091 | **1.134** | 3,359 |
 //! | 9,600 | 1.025 | 0.091 | 1.115 | 6,556 |
 //!
-//! Not taken, though smaller: timestamps stored once for all series that share them (about 0.15 less), since
-//! the samples table alone would then not say when.
+//! Time, on two shared cores with a load of 8 (read them as upper bounds): encoding 66 ns a sample, scanning
+//! everything 120 M samples/s, planning and reading one series of 10,000 28 to 38 us, opening an index of
+//! 10,000 series 2.7 ms, unpacking their labels 6.7 ms.
+//!
+//! Not taken, though smaller: timestamps stored once for all series that share them (0.15 less by estimate,
+//! not tried), since the samples table alone would then not say when.
 
 mod chunk;
 mod cursor;

@@ -26,7 +26,7 @@ const UNITS_PACKING: Packing = Packing { block: 128, widths: Widths::Bits };
 const MAX_PRODUCT: i128 = 1 << 62;
 
 /// Rows of histograms or sets that are added at once, before a page's size is looked at.
-const WIDE_ROWS: usize = 256;
+const WIDE_ROWS: usize = 32;
 /// A page ends once its histograms and sets take this many bytes.
 const MAX_WIDE_BYTES: usize = 4 << 20;
 

@@ -147,7 +147,7 @@ impl BlockWriter {
     ///
     /// # Errors
     /// [`BlockError`] for a series out of order, labels that are not canonical, no samples, timestamps that
-    /// do not ascend or stand in two columns, and passed bounds. The writer stays as it was.
+    /// do not ascend or stand in two columns, and passed bounds. A series so refused leaves the writer as it was.
     pub fn push(&mut self, series: &SeriesEntry<'_>, samples: &Samples) -> Result<(), BlockError> {
         self.check_series(series, samples)?;
         let decimal = self.gather(series, samples)?;
