@@ -102,14 +102,14 @@ async fn run(
         tenant: asked.tenant.clone(),
         bypass_cache: asked.params.flag("nocache"),
     };
-    let prepared = tokio::time::timeout_at(deadline.into(), weir_promql::prepare(&storage, question, limits))
+    let prepared = tokio::time::timeout_at(deadline.into(), weir_promql::prepare(&storage, &question, &limits))
         .await
         .map_err(|_| timed_out())?
         .map_err(query_error)?;
     let with_stats = asked.params.get("stats").is_some();
     // Evaluation and encoding are CPU work: off the threads that serve requests.
     let done = tokio::task::spawn_blocking(move || {
-        let answer = prepared.evaluate()?;
+        let answer = weir_promql::evaluate_prepared(&prepared)?;
         Ok((encode(&answer, limit, with_stats), answer.stats))
     });
     let (body, stats): (Vec<u8>, Stats) = done

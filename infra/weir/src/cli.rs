@@ -58,7 +58,7 @@ pub(crate) struct Up {
 
     /// Hot samples at which compaction starts ahead of its schedule.
     #[arg(long, env = "WEIR_HOT_SAMPLES", default_value_t = 2_000_000, value_name = "N")]
-    pub(crate) hot_samples: usize,
+    pub(crate) hot_samples: u64,
 
     #[command(flatten, next_help_heading = "Limits")]
     pub(crate) limits: Limits,

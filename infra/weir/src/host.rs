@@ -58,7 +58,7 @@ impl Host {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
         for (number, cpu) in self.system.cpus().iter().enumerate() {
-            readings.push(CPU_USAGE, &[("cpu", &number.to_string())], f64::from(cpu.cpu_usage()) / 100.0);
+            readings.push(CPU_USAGE, &[("cpu", &number.to_string())], f64::from(cpu.usage()) / 100.0);
         }
         if let Ok(load) = System::load_average() {
             for (minutes, value) in [("1", load.one), ("5", load.five), ("15", load.fifteen)] {
@@ -100,7 +100,8 @@ impl Host {
     fn read_networks(&mut self, readings: &mut Readings) {
         self.networks.refresh(true);
         for (device, network) in &self.networks {
-            let labels = [("device", device.as_str())];
+            let device = device.to_string_lossy();
+            let labels = [("device", &*device)];
             readings.push(RECEIVED, &labels, network.total_received() as f64);
             readings.push(SENT, &labels, network.total_transmitted() as f64);
             readings.push(RECEIVED_PACKETS, &labels, network.total_packets_received() as f64);

@@ -7,6 +7,7 @@ mod host;
 mod own_metrics;
 mod stack;
 mod statsd;
+mod stop;
 mod template;
 
 use std::process::ExitCode;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use weir_formats::Parsed;
 use weir_ingest::{Dialect, Ingest};
 use weir_lake::Lake;
@@ -11,6 +10,7 @@ use weir_model::{FloatSample, METRIC_NAME, Metadata, MetricKind, Temporality, Te
 use weir_platform::{Clock, LocalStream, MetricSpec, MetricType, Reading, Telemetry};
 
 use crate::host::Host;
+use crate::stop::Stop;
 
 const fn gauge(name: &'static str, help: &'static str) -> MetricSpec {
     MetricSpec { name, help, kind: MetricType::Gauge }
@@ -35,7 +35,7 @@ pub(crate) struct OwnMetrics {
 
 impl OwnMetrics {
     /// Reads and ingests at once and then at every interval, until told to stop.
-    pub(crate) async fn run(self, every: Duration, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, every: Duration, mut stop: Stop) {
         let mut host = match Host::new() {
             Ok(host) => Some(host),
             Err(error) => {
@@ -49,7 +49,7 @@ impl OwnMetrics {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stop.said() => return,
             }
             self.observe();
             let mut readings = self.telemetry.read();

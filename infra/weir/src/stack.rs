@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
@@ -28,6 +27,7 @@ use crate::cli::Up;
 use crate::front;
 use crate::own_metrics::OwnMetrics;
 use crate::statsd::StatsdListener;
+use crate::stop::Stop;
 use crate::template::{Schedule, TEMPLATE, Wiring};
 
 /// A write is to be visible 100 ms after it was acknowledged, so batches wait less here than a window
@@ -52,7 +52,7 @@ pub(crate) async fn run(up: Up) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", up.listen))?;
     let listen = listener.local_addr()?;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = Stop::channel();
     let mut background = JoinSet::new();
     let statsd = if up.no_statsd {
         None
@@ -63,8 +63,9 @@ pub(crate) async fn run(up: Up) -> Result<()> {
         address
     };
     let router = stack.router()?;
-    let (source_stop, source_stopped) = watch::channel(false);
-    let source = tokio::spawn(stack.event_source().run(stack.consume(), stack.give_up(), source_stopped));
+    let (source_stop, source_stopped) = Stop::channel();
+    let source =
+        tokio::spawn(stack.event_source().run(stack.consume(), stack.give_up(), source_stopped.receiver()));
     background.spawn(compact_under_pressure(
         stack.lake.clone(),
         stack.compact.clone(),
@@ -82,8 +83,7 @@ pub(crate) async fn run(up: Up) -> Result<()> {
 
     let mut serving_stopped = stopped.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        // The other end going away means stop, too.
-        let _ = serving_stopped.wait_for(|stop| *stop).await;
+        serving_stopped.said().await;
     });
     let serving = tokio::spawn(async move { serving.await });
     signal().await?;
@@ -251,7 +251,7 @@ async fn run_compaction(compact: &Compact, event: CompactEvent) {
     }
 }
 
-async fn compact_on_schedule(compact: Compact, schedule: Schedule, mut stop: watch::Receiver<bool>) {
+async fn compact_on_schedule(compact: Compact, schedule: Schedule, mut stop: Stop) {
     if schedule.function != "Compact" {
         tracing::warn!(
             function = schedule.function,
@@ -268,21 +268,16 @@ async fn compact_on_schedule(compact: Compact, schedule: Schedule, mut stop: wat
     loop {
         tokio::select! {
             _ = ticks.tick() => run_compaction(&compact, event).await,
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.said() => return,
         }
     }
 }
 
-async fn compact_under_pressure(
-    lake: Arc<Lake>,
-    compact: Compact,
-    max_samples: usize,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn compact_under_pressure(lake: Arc<Lake>, compact: Compact, max_samples: u64, mut stop: Stop) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(PRESSURE_CHECK) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.said() => return,
         }
         if lake.hot().samples >= max_samples {
             run_compaction(&compact, CompactEvent::default()).await;
@@ -290,11 +285,11 @@ async fn compact_under_pressure(
     }
 }
 
-async fn trim(stream: LocalStream, mut stop: watch::Receiver<bool>) {
+async fn trim(stream: LocalStream, mut stop: Stop) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TRIM_EVERY) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.said() => return,
         }
         if stream.waiting().1 == 0 {
             let stream = stream.clone();

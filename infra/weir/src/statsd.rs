@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
 use weir_ingest::{Dialect, Ingest};
 use weir_model::TenantId;
+
+use crate::stop::Stop;
 
 /// How long datagrams gather: timers of one name become one distribution per gathering.
 const GATHER: Duration = Duration::from_millis(100);
@@ -36,7 +37,7 @@ impl StatsdListener {
     }
 
     /// Receives until told to stop, then ingests what has gathered.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, mut stop: Stop) {
         let mut datagram = vec![0; DATAGRAM_BYTES];
         let mut lines: Vec<u8> = Vec::new();
         let mut flush = tokio::time::interval(GATHER);
@@ -56,7 +57,7 @@ impl StatsdListener {
                     Err(error) => tracing::warn!(%error, "a StatsD datagram was lost"),
                 },
                 _ = flush.tick() => {}
-                _ = stop.wait_for(|stop| *stop) => return self.ingest(&mut lines).await,
+                () = stop.said() => return self.ingest(&mut lines).await,
             }
             self.ingest(&mut lines).await;
         }
