@@ -103,7 +103,8 @@ impl MemoryStorage {
                     continue;
                 }
                 let continues = previous.as_ref().is_some_and(|(since, before)| {
-                    let float_between = samples.timestamps.iter().any(|t| since < t && t < at);
+                    let next_float = samples.timestamps.partition_point(|t| t <= since);
+                    let float_between = samples.timestamps.get(next_float).is_some_and(|t| t < at);
                     !float_between
                         && histogram.counter_reset_hint != CounterResetHint::Reset
                         && !histogram.is_reset_after(before)

@@ -150,7 +150,11 @@ fn push_all(points: &mut Vec<Point>, count: usize, more: impl Iterator<Item = Po
 /// `x5`
 fn times(text: &str) -> Result<usize, String> {
     let digits = text.strip_prefix('x').ok_or_else(|| format!("expected x and a count, got {text:?}"))?;
-    digits.parse().map_err(|_| format!("{digits:?} is no count"))
+    let count: usize = digits.parse().map_err(|_| format!("{digits:?} is no count"))?;
+    if count > MAX_POINTS {
+        return Err(format!("more than {MAX_POINTS} points in a series"));
+    }
+    Ok(count)
 }
 
 /// A number with an optional sign at the start of `text`, and the rest.
@@ -331,6 +335,7 @@ mod tests {
             ("{{sum:1 sum:2}}", "duplicate key"),
             ("{{hum:1}}", "bad histogram descriptor"),
             ("{{buckets:[1 2}}", "list without ]"),
+            ("1x18446744073709551615", "more than 100000 points"),
             ("1x100000", "more than 100000 points"),
             ("{{}}+{{}}x100000", "more than 100000 points"),
         ];
