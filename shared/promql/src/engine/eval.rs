@@ -77,10 +77,7 @@ impl<'e> Evaluator<'e> {
     /// Where the windows of a range vector lie, and the samples in them.
     fn windows(&mut self, source: &'e Node) -> Result<(Spec, Source<'e>), QueryError> {
         match &source.kind {
-            Kind::Range(select) => {
-                let Select { range, offset, at, edges, lookback, .. } = *select;
-                Ok((Spec { range, offset, at, edges, lookback }, Source::Stored(self.set(select)?)))
-            }
+            Kind::Range(select) => Ok((Spec::of(select), Source::Stored(self.set(select)?))),
             Kind::Subquery(plan) => {
                 let spec = Spec {
                     range: plan.range,
@@ -88,6 +85,7 @@ impl<'e> Evaluator<'e> {
                     at: plan.at,
                     edges: WindowEdges::Plain,
                     lookback: 0,
+                    totals_only: false,
                 };
                 let inner = if is_scalar(&plan.inner) {
                     let series = self.scalar_series(&plan.inner, &plan.grid)?;

@@ -15,7 +15,8 @@ pub(crate) enum Output {
     Value,
     /// The sample's timestamp in seconds.
     Timestamp,
-    /// The sample's timestamp in milliseconds; info series need it to tell which is newer.
+    /// Of a float the timestamp in milliseconds, which info series need to tell which is newer; histograms
+    /// stay, since info series must not be any.
     Milliseconds,
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn fill(samples: &Samples, grid: &Grid, select: &Select, output: Outp
         if let Some((t, h)) = newest {
             let alive = *t > oldest && !is_stale_nan(h.sum);
             match output {
-                Output::Value if alive => out.set_histogram(step, Arc::clone(h)),
+                Output::Value | Output::Milliseconds if alive => out.set_histogram(step, Arc::clone(h)),
                 _ if alive => out.floats[step] = time_value(*t, output),
                 _ => {}
             }
@@ -129,12 +130,13 @@ pub(crate) fn fill_smoothed(
                     let (a, b) = (&hs[next - 1], &hs[next]);
                     let gauge = CounterResetHint::Gauge;
                     let counter = a.1.counter_reset_hint != gauge || b.1.counter_reset_hint != gauge;
+                    let compatible = a.1.has_custom_buckets() == b.1.has_custom_buckets();
                     match interpolate_histograms(a, b, now, counter) {
-                        Ok((histogram, reconciled)) => {
+                        Ok((histogram, reconciled)) if compatible => {
                             notes.reconciled |= reconciled;
                             out.set_histogram(step, Arc::new(histogram));
                         }
-                        Err(_) => notes.incompatible = true,
+                        _ => notes.incompatible = true,
                     }
                 } else if next > 0 {
                     let mut carried = (*hs[next - 1].1).clone();

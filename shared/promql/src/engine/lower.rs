@@ -9,8 +9,8 @@ use super::grid::Grid;
 use super::plan::{Kind, MapFunction, Node, RangeFunction, Select, SubqueryPlan};
 use super::query::Query;
 use crate::ast::{
-    Aggregate, AggregateOp, AtModifier, Binary, Call, Expr, MatrixSelector, Node as Ast, Position, Subquery,
-    ValueType, VectorSelector, WindowEdges,
+    Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Call, Expr, MatrixSelector, Node as Ast, Position,
+    Subquery, ValueType, VectorSelector, WindowEdges,
 };
 use crate::storage::SelectRequest;
 
@@ -28,7 +28,8 @@ pub(crate) fn lower(query: &Query, max_series: usize) -> Result<Lowered, QueryEr
         step_ms: if query.start_ms == query.end_ms { 0 } else { query.step_ms },
         range_ms: query.end_ms.saturating_sub(query.start_ms),
     };
-    let mut lowering = Lowering { query, span, max_series, requests: Vec::new() };
+    let mut lowering =
+        Lowering { query, span, max_series, requests: Vec::new(), histograms: HistogramUse::default() };
     let root = lowering.node(&query.expr, &grid)?;
     let root = if grid.is_instant() { root } else { once(root) };
     Ok(Lowered { root, requests: lowering.requests })
@@ -39,6 +40,16 @@ struct Lowering<'q> {
     span: QuerySpan,
     max_series: usize,
     requests: Vec<SelectRequest>,
+    histograms: HistogramUse,
+}
+
+/// What the nodes around a selector make of histograms.
+#[derive(Debug, Clone, Copy, Default)]
+struct HistogramUse {
+    /// Some function around looks at count and sum only.
+    totals: bool,
+    /// Some node around looks at buckets, or at samples that are not next to each other.
+    buckets: bool,
 }
 
 /// Wraps what is the same at every step, unless it is cheap or no vector of samples.
@@ -68,6 +79,27 @@ fn settle(invariant: bool, children: &mut [&mut Node]) {
 
 impl Lowering<'_> {
     fn node(&mut self, expr: &Expr, grid: &Grid) -> Result<Node, QueryError> {
+        let around = self.histograms;
+        match &expr.node {
+            Ast::Call(call) => match call.function.as_str() {
+                "histogram_count" | "histogram_sum" | "histogram_avg" => self.histograms.totals = true,
+                "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                    self.histograms.buckets = true;
+                }
+                _ => {}
+            },
+            Ast::Subquery(_) => self.histograms.buckets = true,
+            Ast::Binary(binary) if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => {
+                self.histograms.buckets = true;
+            }
+            _ => {}
+        }
+        let node = self.inner_node(expr, grid);
+        self.histograms = around;
+        node
+    }
+
+    fn inner_node(&mut self, expr: &Expr, grid: &Grid) -> Result<Node, QueryError> {
         let position = expr.position;
         let make = |kind, invariant| Node { kind, position, invariant };
         Ok(match &expr.node {
@@ -327,7 +359,8 @@ impl Lowering<'_> {
             self.requests.push(request);
             self.requests.len() - 1
         });
-        Select { selection, offset, at, range, edges, lookback }
+        let totals_only = self.histograms.totals && !self.histograms.buckets;
+        Select { selection, offset, at, range, edges, lookback, totals_only }
     }
 }
 

@@ -216,6 +216,9 @@ impl Worker<'_> {
                 reader.read(index, samples)?;
                 ledger.read(samples.len())?;
                 window::count_sets(samples);
+                if pipe.select.totals_only {
+                    window::keep_totals(samples);
+                }
                 out.reset(pipe.grid.steps);
                 if pipe.select.edges == WindowEdges::Smoothed && pipe.output == Output::Value {
                     let metric = pipe.set.series()[index].labels.metric_name();
@@ -233,6 +236,9 @@ impl Worker<'_> {
                         reader.read(index, samples)?;
                         ledger.read(samples.len())?;
                         window::drop_stale(samples);
+                        if pipe.spec.totals_only {
+                            window::keep_totals(samples);
+                        }
                         if pipe.function != RangeFunction::Distinct {
                             window::count_sets(samples);
                         }

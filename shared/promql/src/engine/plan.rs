@@ -127,6 +127,8 @@ pub(crate) struct Select {
     pub(crate) edges: WindowEdges,
     /// How far beyond the edges a sample may lie that stands in for one at the edge.
     pub(crate) lookback: i64,
+    /// True when nothing looks at the buckets of histograms.
+    pub(crate) totals_only: bool,
 }
 
 /// A subquery.

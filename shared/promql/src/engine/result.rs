@@ -72,8 +72,7 @@ fn matrix(series: Vec<Series>, grid: &Grid) -> Vec<RangeSeries> {
 /// A range selector that stands alone: its samples as they are stored.
 fn raw(evaluator: &Evaluator<'_>, select: &Select, grid: &Grid) -> Result<Value, QueryError> {
     let set = evaluator.set(select)?;
-    let Select { range, offset, at, edges, lookback, .. } = *select;
-    let spec = Spec { range, offset, at, edges, lookback };
+    let (spec, edges) = (Spec::of(select), select.edges);
     let (mut reader, mut samples) = (set.reader(), Samples::default());
     let mut all = Vec::new();
     for (index, series) in set.series().iter().enumerate() {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_model::{Histogram, Samples, is_stale_nan};
+use weir_model::{CounterResetHint, Histogram, Samples, is_stale_nan};
 
 use super::error::QueryError;
 use super::grid::Grid;
 use super::limits::Ledger;
+use super::plan::Select;
 use crate::ast::WindowEdges;
 
 /// Where the window of a step lies.
@@ -19,6 +20,16 @@ pub(crate) struct Spec {
     pub(crate) edges: WindowEdges,
     /// How far beyond the edges samples count that stand in for one at the edge.
     pub(crate) lookback: i64,
+    /// True when nothing looks at the buckets of histograms.
+    pub(crate) totals_only: bool,
+}
+
+impl Spec {
+    /// The windows of a range selector.
+    pub(crate) fn of(select: &Select) -> Self {
+        let Select { range, offset, at, edges, lookback, totals_only, .. } = *select;
+        Self { range, offset, at, edges, lookback, totals_only }
+    }
 }
 
 /// The samples of one step, without staleness markers, at least one of them.
@@ -54,6 +65,30 @@ pub(crate) fn drop_stale(samples: &mut Samples) {
         samples.timestamps.truncate(kept);
     }
     samples.histograms.retain(|(_, h)| !is_stale_nan(h.sum));
+}
+
+/// Leaves of histograms only count and sum, once their hints say what the buckets would have shown.
+pub(crate) fn keep_totals(samples: &mut Samples) {
+    let mut previous: Option<Arc<Histogram>> = None;
+    for (_, histogram) in &mut samples.histograms {
+        let mut hint = histogram.counter_reset_hint;
+        if let (CounterResetHint::Unknown, Some(previous)) = (hint, &previous) {
+            let reset = histogram.is_reset_after(previous);
+            hint = if reset { CounterResetHint::Reset } else { CounterResetHint::NotReset };
+        }
+        let totals = Histogram {
+            counter_reset_hint: hint,
+            schema: histogram.schema,
+            count: histogram.count,
+            sum: histogram.sum,
+            ..Histogram::default()
+        };
+        let stale = is_stale_nan(histogram.sum);
+        let whole = std::mem::replace(histogram, Arc::new(totals));
+        if !stale {
+            previous = Some(whole);
+        }
+    }
 }
 
 /// Counts the members of sets, so that their series can be used like floats.
@@ -128,7 +163,14 @@ mod tests {
             values: vec![0.0, 1.0, 2.0, 3.0, 4.0],
             ..Samples::default()
         };
-        let spec = Spec { range: 20, offset: 0, at: None, edges: WindowEdges::Plain, lookback: 0 };
+        let spec = Spec {
+            range: 20,
+            offset: 0,
+            at: None,
+            edges: WindowEdges::Plain,
+            lookback: 0,
+            totals_only: false,
+        };
         let mut seen = Vec::new();
         let ledger = Ledger::new(Limits::default());
         each(&samples, &Grid::new(0, 80, 20), &spec, &ledger, |w| {
