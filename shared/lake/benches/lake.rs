@@ -233,8 +233,8 @@ fn select(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("values of a label", |b| {
         b.iter(|| {
-            let values =
-                lake.label_values(&TenantId::default(), "instance", &[], at(480), at(499), usize::MAX);
+            let tenant = TenantId::default();
+            let values = lake.label_values(&tenant, "instance", &[], at(480), at(499), usize::MAX);
             black_box(runtime.block_on(values).expect("the bench's lake works"))
         });
     });
