@@ -361,6 +361,22 @@ impl ValueType {
 }
 
 impl Expr {
+    /// Levels of the tree, a leaf being 1; the arithmetic of durations does not count.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        let below = match &self.node {
+            Node::Number(_) | Node::String(_) | Node::Vector(_) | Node::Matrix(_) => 0,
+            Node::Subquery(subquery) => subquery.expr.height(),
+            Node::Call(call) => call.args.iter().map(Self::height).max().unwrap_or(0),
+            Node::Aggregate(aggregate) => {
+                aggregate.expr.height().max(aggregate.param.as_ref().map_or(0, |p| p.height()))
+            }
+            Node::Binary(binary) => binary.left.height().max(binary.right.height()),
+            Node::Negate(inner) | Node::Paren(inner) => inner.height(),
+        };
+        below + 1
+    }
+
     /// The type of the expression's value; unknown functions count as vectors.
     #[must_use]
     pub fn value_type(&self) -> ValueType {

@@ -3,7 +3,7 @@
 use weir_promql::ast::{AggregateOp, ValueType};
 use weir_promql::functions_table::FUNCTIONS;
 use weir_promql::memory::MemoryStorage;
-use weir_promql::{Answer, Limits, Query, QueryError, evaluate, parse};
+use weir_promql::{Answer, Limits, MAX_DEPTH, Query, QueryError, evaluate, parse};
 
 fn storage() -> MemoryStorage {
     let mut storage = MemoryStorage::new();
@@ -58,5 +58,39 @@ async fn every_aggregation_is_evaluated() {
         {
             ask(&storage, &text).await.unwrap_or_else(|error| panic!("{text}: {error}"));
         }
+    }
+}
+
+#[tokio::test]
+async fn the_deepest_accepted_expressions_fit_the_stack_of_a_worker_thread() {
+    // Enough series that several threads share them.
+    let mut storage = storage();
+    let block: String = (0..300).map(|i| format!("n{{a=\"{i}\"}} 1+{i}x20\n")).collect();
+    storage.load(60_000, &block).unwrap_or_else(|error| panic!("{error}"));
+    let forms = [
+        ("(", ")", 1),
+        ("sum(", ")", 1),
+        ("abs(", ")", 1),
+        ("-", "", 1),
+        ("1 + (", ")", 2),
+        ("2 * ", "", 1),
+        ("", " + n", 1),
+        ("", " or n", 1),
+        ("topk by (a) (3, ", ")", 1),
+        ("quantile by (a) (0.5, ", ")", 1),
+        ("count_values without (b) (\"c\", ", ")", 1),
+        ("label_replace(", ", \"b\", \"$1\", \"a\", \"(.*)\")", 1),
+        ("histogram_quantile(0.5, ", ")", 1),
+        ("sort(", ")", 1),
+        ("absent(", ")", 1),
+        ("vector(scalar(", "))", 2),
+        ("last_over_time((", ")[1m:1m])", 3),
+        ("info(", ")", 1),
+        ("clamp(", ", 0, 1)", 1),
+    ];
+    for (open, close, levels) in forms {
+        let times = usize::from(MAX_DEPTH) / levels - 1;
+        let text = format!("{}n{}", open.repeat(times), close.repeat(times));
+        ask(&storage, &text).await.unwrap_or_else(|error| panic!("{open}n{close}: {error}"));
     }
 }

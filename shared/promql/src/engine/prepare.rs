@@ -39,17 +39,44 @@ impl std::fmt::Debug for Prepared {
 /// [`QueryError::Storage`] when storage fails.
 pub async fn prepare(storage: &dyn Storage, query: &Query, limits: &Limits) -> Result<Prepared, QueryError> {
     check(query, limits)?;
-    let lowered = lower(query, limits.max_series)?;
+    let lowered = with_room_for(query, || lower(query, limits.max_series))?;
     let selections = lowered.requests.iter().map(|request| storage.select(request));
     let selections = all(selections.collect()).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(Prepared { query: query.clone(), lowered, selections, limits: limits.clone() })
 }
+
+/// Height of a query's tree from which it is lowered and evaluated on a thread of its own. Both recurse, by up
+/// to 15 KB of stack a level in debug builds, and threads of the runtime have 2 MiB.
+const DEEP_LEVELS: usize = 50;
+/// Stack of that thread in bytes: four times what the deepest tree that parses was seen to need.
+const DEEP_STACK_BYTES: usize = 16 << 20;
 
 /// Computes the answer; takes the time of the computation, so call it where blocking is allowed.
 ///
 /// # Errors
 /// [`QueryError`] says whether the data, a bound, the deadline or the caller stopped it.
 pub fn evaluate_prepared(prepared: &Prepared) -> Result<Answer, QueryError> {
+    with_room_for(&prepared.query, || compute(prepared))
+}
+
+/// Runs `work` where the stack suffices for a tree as high as the query's.
+fn with_room_for<T: Send>(
+    query: &Query,
+    work: impl FnOnce() -> Result<T, QueryError> + Send,
+) -> Result<T, QueryError> {
+    if query.expr.height() < DEEP_LEVELS {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK_BYTES);
+        match thread.spawn_scoped(scope, work) {
+            Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(QueryError::Internal(format!("no thread for a deep query: {error}"))),
+        }
+    })
+}
+
+fn compute(prepared: &Prepared) -> Result<Answer, QueryError> {
     let Prepared { query, lowered, selections, limits } = prepared;
     let grid = Grid::new(query.start_ms, query.end_ms, query.step_ms);
     let ledger = Ledger::new(limits.clone());
