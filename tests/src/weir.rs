@@ -26,13 +26,17 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The release binary, built once per test process: what users run is what is tested.
+/// The release binary, built once per test process: what users run is what is tested. `WEIR_BINARY`
+/// names another one.
 ///
 /// # Panics
 /// When it does not build.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("WEIR_BINARY") {
+            return PathBuf::from(path);
+        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let output = Command::new(env!("CARGO"))
             .args(["build", "--release", "--package", "weir", "--message-format", "json-render-diagnostics"])

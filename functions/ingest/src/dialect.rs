@@ -1,6 +1,6 @@
 //! Which wire format a route speaks, and how its bodies are parsed.
 
-use weir_formats::{Parsed, batch, json, remote_write, statsd, text};
+use weir_formats::{FormatError, Parsed, batch, json, remote_write, statsd, text};
 use weir_model::TenantId;
 
 use crate::accept::{Ingest, IngestError};
@@ -45,6 +45,15 @@ impl Dialect {
             "batch" => Self::Batch,
             _ => return None,
         })
+    }
+
+    /// Refuses content types that the dialect's parser does not take.
+    pub(crate) fn check_content_type(self, content_type: &str) -> Result<(), FormatError> {
+        match self {
+            Self::RemoteWrite => remote_write::Version::negotiate(content_type).map(drop),
+            Self::Text => text::Dialect::negotiate(content_type).map(drop),
+            Self::Statsd | Self::Json | Self::Batch | Self::Own => Ok(()),
+        }
     }
 
     /// True when success is told by the status alone, as remote write recommends.

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
+use http_body_util::BodyExt;
 use weir_model::TenantId;
 
 use crate::accept::{Ingest, IngestError};
@@ -10,6 +11,8 @@ use crate::accept::{Ingest, IngestError};
 const TENANT_HEADER: &str = "x-scope-orgid";
 /// The header by which a sender marks a retry as one.
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+/// Most bytes of a too large body that are read only to be thrown away.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
 /// Longest idempotency key in bytes.
 const MAX_KEY_BYTES: usize = 256;
 
@@ -35,6 +38,7 @@ impl Incoming {
             ))
         };
         if declared.is_some_and(|bytes| bytes > limit) {
+            discard(body).await;
             return Err(too_large());
         }
         let tenant = tenant(&headers)?;
@@ -67,6 +71,17 @@ impl Incoming {
                 "the Idempotency-Key header must have 1 to {MAX_KEY_BYTES} visible ASCII characters"
             ))),
         }
+    }
+}
+
+/// Reads what a sender is still sending, up to a bound: one that only gets its connection reset in the
+/// middle of its body never sees the answer that says why.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(data) = frame.data_ref() else { continue };
+        let Some(rest) = left.checked_sub(data.len()) else { return };
+        left = rest;
     }
 }
 

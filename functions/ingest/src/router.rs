@@ -69,6 +69,8 @@ async fn answer(ingest: &Ingest, dialect: Dialect, request: Request<Body>) -> Re
 
 async fn take(ingest: &Ingest, dialect: Dialect, request: Request<Body>) -> Result<Outcome, IngestError> {
     let incoming = Incoming::read(ingest, request).await?;
+    // Before the body is looked at: a sender of another format should hear that, not that it is damaged.
+    dialect.check_content_type(incoming.content_type())?;
     ingest.telemetry().add(&metrics::BYTES, &[("dialect", dialect.name())], incoming.body.len() as f64);
     // Remote write is always snappy, whether or not the sender says so.
     let encoding = match (dialect, incoming.content_encoding()) {
