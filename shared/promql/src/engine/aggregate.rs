@@ -53,7 +53,11 @@ pub(crate) fn evaluate<'e>(
             if !check_k(evaluator, choice, &k, param)? {
                 return Ok(Vec::new());
             }
-            let series = evaluator.series(input, grid)?;
+            let held = evaluator.series(input, grid)?;
+            // In the order of their labels, so that which of equal values stay does not depend on how far the
+            // query ranges.
+            let mut series: Vec<&Series> = held.iter().collect();
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
             select_k::evaluate(
                 &series,
                 choice,

@@ -42,6 +42,8 @@ mod rate;
 mod result;
 mod select_k;
 mod sort;
+#[cfg(test)]
+mod tests;
 mod values;
 mod window;
 

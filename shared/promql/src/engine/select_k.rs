@@ -39,7 +39,7 @@ impl Choice {
 /// Chooses series per step and group.
 #[allow(clippy::too_many_arguments)] // everything an aggregation consists of, from one call site
 pub(crate) fn evaluate(
-    series: &[Series],
+    series: &[&Series],
     choice: Choice,
     k: &Scalars,
     key: &Key,
@@ -92,7 +92,7 @@ fn without_histograms(mut series: Series) -> Series {
     series
 }
 
-fn with_columns(series: &[Series], columns: Vec<Option<Column>>) -> Vec<Series> {
+fn with_columns(series: &[&Series], columns: Vec<Option<Column>>) -> Vec<Series> {
     let chosen = series.iter().zip(columns).filter_map(|(one, column)| Some((one, column?)));
     chosen
         .map(|(one, column)| Series { labels: one.labels.clone(), drop_name: one.drop_name, column })
@@ -166,7 +166,7 @@ impl Heap {
 }
 
 fn limited(
-    series: &[Series],
+    series: &[&Series],
     groups: &[usize],
     group_count: usize,
     choice: Choice,
