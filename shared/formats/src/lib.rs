@@ -6,6 +6,7 @@
 //! every text in an error is bounded in length. What to do about duplicates, relabelling and storage is left to others.
 
 pub mod batch;
+mod canonical;
 pub mod encoding;
 pub mod json;
 mod limits;

@@ -16,21 +16,46 @@ pub(crate) fn label_name<'a>(name: &'a str, arena: &'a Bump) -> &'a str {
     sanitized(name, false, arena)
 }
 
-fn allowed(byte: u8, colon: bool) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || (colon && byte == b':')
+/// What a byte may be part of.
+const LABEL: u8 = 1;
+const METRIC: u8 = 2;
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        if c.is_ascii_alphanumeric() || c == b'_' {
+            classes[byte] = LABEL | METRIC;
+        } else if c == b':' {
+            classes[byte] = METRIC;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// Length of the bare name that `bytes` start with: letters, digits, underscores (and colons in metric
+/// names), no digit first.
+#[inline]
+pub(crate) fn bare_len(bytes: &[u8], colon: bool) -> usize {
+    let class = if colon { METRIC } else { LABEL };
+    if bytes.first().is_none_or(u8::is_ascii_digit) {
+        return 0;
+    }
+    bytes.iter().position(|b| CLASSES[usize::from(*b)] & class == 0).unwrap_or(bytes.len())
 }
 
 fn sanitized<'a>(name: &'a str, colon: bool, arena: &'a Bump) -> &'a str {
-    let digit = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    if !digit && name.bytes().all(|b| allowed(b, colon)) {
+    if bare_len(name.as_bytes(), colon) == name.len() {
         return name;
     }
+    let class = if colon { METRIC } else { LABEL };
     let mut clean = String::with_capacity(name.len() + 1);
-    if digit {
+    if name.as_bytes()[0].is_ascii_digit() {
         clean.push('_');
     }
     clean.extend(name.chars().map(|c| match u8::try_from(c) {
-        Ok(byte) if allowed(byte, colon) => c,
+        Ok(byte) if CLASSES[usize::from(byte)] & class != 0 => c,
         _ => '_',
     }));
     arena.alloc_str(&clean)

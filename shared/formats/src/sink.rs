@@ -3,10 +3,11 @@
 use std::fmt;
 
 use weir_model::{
-    Exemplar, FloatSample, Histogram, HistogramSample, Labels, LabelsRef, METRIC_NAME, Metadata, MetricKind,
-    SetSample, Temporality, UniqueSet,
+    Exemplar, FloatSample, Histogram, HistogramSample, Labels, LabelsRef, Metadata, MetricKind, SetSample,
+    Temporality, UniqueSet,
 };
 
+use crate::canonical;
 use crate::limits::Limits;
 use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
 
@@ -17,6 +18,8 @@ pub(crate) struct Sink<'l> {
     /// Time of arrival, milliseconds since the Unix epoch.
     pub(crate) now_ms: i64,
     latest_ms: i64,
+    /// Canonical labels of the series at hand; memory that all series share.
+    labels: Vec<u8>,
     /// Put before each place; set while a document inside a document is read.
     scope: String,
 }
@@ -26,7 +29,14 @@ impl<'l> Sink<'l> {
         let latest_ms = limits.future_ms.map_or(Limits::MAX_TIMESTAMP_MS, |future| {
             now_ms.saturating_add(future).min(Limits::MAX_TIMESTAMP_MS)
         });
-        Self { parsed: Parsed::default(), limits, now_ms, latest_ms, scope: String::new() }
+        Self {
+            parsed: Parsed::default(),
+            limits,
+            now_ms,
+            latest_ms,
+            labels: Vec::with_capacity(1024),
+            scope: String::new(),
+        }
     }
 
     /// Sets what stands before each place and returns what stood there before.
@@ -44,68 +54,24 @@ impl<'l> Sink<'l> {
         self.parsed.rejections.add(samples, problem.kind, || (format!("{scope}{place}"), problem.reason));
     }
 
-    /// Checks `pairs` (which it sorts) and adds them as a series.
-    pub(crate) fn series(
+    /// Makes room for as many series and bytes of labels as a body of its size usually brings.
+    pub(crate) fn reserve(&mut self, series: usize, label_bytes: usize) {
+        let (series, label_bytes) =
+            (series.min(self.limits.samples), label_bytes.min(self.limits.label_bytes));
+        self.parsed.batch.reserve(series, label_bytes);
+    }
+
+    /// Checks `pairs` (which it may sort) and adds them as a series.
+    #[inline]
+    pub(crate) fn series<'b>(
         &mut self,
-        pairs: &mut [(&str, &str)],
+        pairs: &mut [(&'b str, &'b str)],
         kind: MetricKind,
         temporality: Temporality,
     ) -> Result<u32, Problem> {
-        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-            pairs.sort_unstable_by(|a, b| a.0.cmp(b.0));
-            if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0) {
-                return Err(Problem::new(
-                    RejectKind::Labels,
-                    format!("label {} stands twice", quote(twice[0].0)),
-                ));
-            }
-        }
-        self.check_labels(pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())), pairs.len())?;
-        Ok(self.parsed.batch.push_series_pairs(pairs, kind, temporality))
-    }
-
-    /// Checks label pairs that are sorted and unique already against names, bounds and the metric's name.
-    pub(crate) fn check_labels<'a>(
-        &self,
-        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        len: usize,
-    ) -> Result<(), Problem> {
-        if len > self.limits.labels {
-            return Err(Problem::new(
-                RejectKind::Labels,
-                format!("{len} labels, at most {}", self.limits.labels),
-            ));
-        }
-        let mut named = false;
-        for (name, value) in pairs {
-            if name.is_empty() || name.len() > self.limits.name_bytes || value.len() > self.limits.value_bytes
-            {
-                return Err(self.label_problem(name, value));
-            }
-            named |= name == METRIC_NAME.as_bytes() && !value.is_empty();
-            if name == METRIC_NAME.as_bytes() && value.len() > self.limits.name_bytes {
-                return Err(self.label_problem(value, &[]));
-            }
-        }
-        if named { Ok(()) } else { Err(Problem::new(RejectKind::Labels, "the series has no metric name")) }
-    }
-
-    #[cold]
-    fn label_problem(&self, name: &[u8], value: &[u8]) -> Problem {
-        let text = String::from_utf8_lossy(name);
-        let reason = if name.is_empty() {
-            "a label has an empty name".to_owned()
-        } else if name.len() > self.limits.name_bytes {
-            format!("name {} is longer than {} bytes", quote(&text), self.limits.name_bytes)
-        } else {
-            format!(
-                "the value of label {} has {} bytes, at most {}",
-                quote(&text),
-                value.len(),
-                self.limits.value_bytes
-            )
-        };
-        Problem::new(RejectKind::Labels, reason)
+        canonical::write(pairs, &mut self.labels, self.limits)?;
+        let labels = LabelsRef::from_canonical(&self.labels);
+        Ok(self.parsed.batch.push_series(labels, kind, temporality))
     }
 
     /// Checks a timestamp against the bounds of all requests and of this one.

@@ -92,7 +92,11 @@ fn remote_write_1_bodies() {
         ),
         ("no metric name", of(&[("job", "a")]), "labels: timeseries 0: the series has no metric name"),
         ("an empty metric name", of(&[("__name__", ""), ("job", "a")]), "the series has no metric name"),
-        ("a long value", of(&[("__name__", "up"), ("job", &long)]), "longer than"),
+        (
+            "a long value",
+            of(&[("__name__", "up"), ("job", &long)]),
+            "the value of label \"job\" has 5000 bytes, at most 4096",
+        ),
         ("too many labels", encode::v1(&[many], &[]), "71 labels, at most 64"),
         (
             "a label that is not UTF-8",

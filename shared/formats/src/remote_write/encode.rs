@@ -27,13 +27,8 @@ pub struct TimeSeries {
 }
 
 /// Appends a LEB128 varint.
-#[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+pub fn put_varint(out: &mut Vec<u8>, value: u64) {
+    crate::canonical::put_varint(out, value);
 }
 
 fn put_tag(out: &mut Vec<u8>, field: u32, wire: u8) {

@@ -7,12 +7,12 @@
 //! Metadata comes apart from the series in 1.0, so the kind of a series stays unknown, but for
 //! series of native histograms.
 
-use weir_model::{CounterResetHint, LabelsRef, METRIC_NAME, Metadata, MetricKind, Temporality};
+use weir_model::{CounterResetHint, LabelsRef, Metadata, MetricKind, Temporality};
 
-use super::encode::put_varint;
 use super::{Content, damaged, histogram, kind, nothing_known, text};
+use crate::canonical::{self, LabelRun};
 use crate::limits::Limits;
-use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
+use crate::outcome::{FormatError, Parsed, Problem, RejectKind};
 use crate::protobuf::{Reader, Value, WireError};
 use crate::sink::Sink;
 
@@ -21,7 +21,7 @@ pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed,
     let mut canonical = Vec::with_capacity(1024);
     // The canonical labels are a little shorter than their fields, and a series with one sample is
     // seldom shorter than 100 bytes.
-    sink.parsed.batch.reserve(body.len() / 100, body.len());
+    sink.reserve(body.len() / 100, body.len());
     let mut reader = Reader::new(body);
     let mut index = 0;
     let mut declared = 0;
@@ -73,7 +73,7 @@ fn series(
     let mut labels = LabelRun::new(canonical);
     let mut content = Content::default();
     while let Some((run, rest)) = plain_label(reader.rest()) {
-        labels.push_run(run, sink.limits);
+        labels.push_prefixed(run.name, run.value, sink.limits);
         reader = Reader::new(rest);
     }
     let mut after_labels = reader.rest();
@@ -94,9 +94,13 @@ fn series(
     if content.is_empty() {
         return Ok(());
     }
-    let checked =
-        if labels.ascending { labels.finish(sink.limits) } else { sorted(message, canonical, sink)? };
-    if let Err(problem) = checked {
+    let judged = if labels.is_ascending() {
+        let good = labels.is_good(sink.limits);
+        checked(good, canonical, message, sink.limits)?
+    } else {
+        sorted(message, canonical, sink.limits)?
+    };
+    if let Err(problem) = judged {
         sink.reject(content.lost(), format_args!("timeseries {index}"), problem);
         return Ok(());
     }
@@ -146,97 +150,31 @@ fn series(
     Ok(())
 }
 
-/// Labels on their way into the canonical form, as long as they come ascending.
-struct LabelRun<'b, 'c> {
-    canonical: &'c mut Vec<u8>,
-    previous: &'b [u8],
-    count: usize,
-    named: bool,
-    ascending: bool,
-    within: bool,
-}
-
-impl<'b, 'c> LabelRun<'b, 'c> {
-    fn new(canonical: &'c mut Vec<u8>) -> Self {
-        canonical.clear();
-        Self { canonical, previous: &[], count: 0, named: false, ascending: true, within: true }
-    }
-
-    /// Takes a label in the plain form, whose texts carry their canonical lengths already.
-    #[inline(always)]
-    fn push_run(&mut self, run: PlainLabel<'b>, limits: &Limits) {
-        let (name, value) = (&run.name[1..], &run.value[1..]);
-        if self.admit(name, value, limits) {
-            self.canonical.extend_from_slice(run.name);
-            self.canonical.extend_from_slice(run.value);
-        }
-    }
-
-    fn push(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) {
-        if self.admit(name, value, limits) {
-            put_varint(self.canonical, name.len() as u64);
-            self.canonical.extend_from_slice(name);
-            put_varint(self.canonical, value.len() as u64);
-            self.canonical.extend_from_slice(value);
-        }
-    }
-
-    /// Notes a label; true when it is to be written.
-    #[inline(always)]
-    fn admit(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) -> bool {
-        // The empty name is not above the empty start, so it leaves this path and is refused there.
-        // First bytes mostly differ, which saves a call.
-        self.ascending &= match (name.first(), self.previous.first()) {
-            (Some(a), Some(b)) if a != b => a > b,
-            _ => name > self.previous,
-        };
-        self.previous = name;
-        self.count += 1;
-        self.within &= name.len() <= limits.name_bytes && value.len() <= limits.value_bytes;
-        if value.is_empty() || !self.within || !self.ascending {
-            return false;
-        }
-        if name.len() == METRIC_NAME.len() && name == METRIC_NAME.as_bytes() {
-            self.named = true;
-            self.within &= value.len() <= limits.name_bytes;
-        }
-        true
-    }
-
-    fn finish(self, limits: &Limits) -> Result<(), Problem> {
-        if self.count > limits.labels {
-            return Err(Problem::new(
-                RejectKind::Labels,
-                format!("{} labels, at most {}", self.count, limits.labels),
-            ));
-        }
-        if !self.within {
-            return Err(Problem::new(
-                RejectKind::Labels,
-                format!(
-                    "a name is longer than {} bytes or a value than {}",
-                    limits.name_bytes, limits.value_bytes
-                ),
-            ));
-        }
-        if !self.named {
-            return Err(Problem::new(RejectKind::Labels, "the series has no metric name"));
-        }
-        // Lengths above 127 make the bytes look foreign too; the full check sorts that out.
-        if !self.canonical.is_ascii() {
-            LabelsRef::check(self.canonical)
-                .map_err(|error| Problem::new(RejectKind::Labels, error.to_string()))?;
-        }
-        Ok(())
-    }
-}
-
-/// The way for labels out of order: collects, sorts and writes them.
-fn sorted(
+/// Judges labels that came ascending.
+fn checked(
+    good: bool,
+    canonical: &[u8],
     message: &[u8],
-    canonical: &mut Vec<u8>,
-    sink: &Sink<'_>,
+    limits: &Limits,
 ) -> Result<Result<(), Problem>, WireError> {
+    if !good {
+        let pairs = pairs(message)?;
+        return Ok(Err(canonical::problem_of(&pairs, limits)));
+    }
+    // Lengths above 127 make the bytes look foreign too; the full check sorts that out.
+    if !canonical.is_ascii()
+        && let Err(error) = LabelsRef::check(canonical)
+    {
+        return Ok(Err(Problem::new(RejectKind::Labels, error.to_string())));
+    }
+    Ok(Ok(()))
+}
+
+/// Name and value, as they lie in the body.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// All labels of a time series.
+fn pairs(message: &[u8]) -> Result<Vec<Pair<'_>>, WireError> {
     let mut pairs = Vec::new();
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next()? {
@@ -244,17 +182,24 @@ fn sorted(
             pairs.push(label(value.bytes(field)?)?);
         }
     }
+    Ok(pairs)
+}
+
+/// The way for labels out of order: collects, sorts and writes them.
+fn sorted(
+    message: &[u8],
+    canonical: &mut Vec<u8>,
+    limits: &Limits,
+) -> Result<Result<(), Problem>, WireError> {
+    let mut pairs = pairs(message)?;
     pairs.sort_unstable();
-    if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0 && !w[0].0.is_empty()) {
-        let name = String::from_utf8_lossy(twice[0].0);
-        return Ok(Err(Problem::new(RejectKind::Labels, format!("label {} stands twice", quote(&name)))));
+    let mut run = LabelRun::new(canonical);
+    pairs.iter().for_each(|(name, value)| run.push(name, value, limits));
+    if !run.is_ascending() {
+        return Ok(Err(canonical::problem_of(&pairs, limits)));
     }
-    if let Err(problem) = sink.check_labels(pairs.iter().copied(), pairs.len()) {
-        return Ok(Err(problem));
-    }
-    let mut labels = LabelRun::new(canonical);
-    pairs.iter().for_each(|(name, value)| labels.push(name, value, sink.limits));
-    Ok(labels.finish(sink.limits))
+    let good = run.is_good(limits);
+    checked(good, canonical, message, limits)
 }
 
 /// A label in the form that every known encoder gives short ones.
@@ -285,7 +230,7 @@ fn plain_label(message: &[u8]) -> Option<(PlainLabel<'_>, &[u8])> {
 
 /// A `Label`: name and value.
 #[inline]
-fn label(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+fn label(message: &[u8]) -> Result<Pair<'_>, WireError> {
     let (mut name, mut text): (&[u8], &[u8]) = (&[], &[]);
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next()? {

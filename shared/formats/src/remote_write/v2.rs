@@ -29,6 +29,8 @@ impl From<WireError> for Fault {
 pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed, FormatError> {
     let mut sink = Sink::new(now_ms, limits);
     let symbols = symbols(body)?;
+    // A series with one sample takes some 40 bytes beside the symbols.
+    sink.reserve(body.len() / 40, 4 * body.len());
     let mut told = Told { symbols: vec![false; symbols.len()], families: HashSet::new() };
     let mut scratch = Scratch::default();
     let mut reader = Reader::new(body);

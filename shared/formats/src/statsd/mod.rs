@@ -27,12 +27,16 @@ use weir_model::{DistributionBuilder, METRIC_NAME, MetricKind, SeriesId, Tempora
 
 pub use gauges::{GaugeMemory, GaugeTable, NoGaugeMemory};
 
+use crate::canonical;
 use crate::limits::Limits;
 use crate::names;
 use crate::number;
 use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
 use crate::sink::Sink;
 use line::{Line, Type};
+
+/// Most tags of a line before those that stand twice are put together; far above any limit on labels.
+const MAX_TAGS: usize = 1000;
 
 /// Reads a packet or body of lines. Values without a timestamp happened at `now_ms`.
 ///
@@ -95,7 +99,7 @@ impl<'a> Packet<'a> {
     fn values(&mut self, line: &Line<'a>, number: u64, sink: &mut Sink<'_>, gauges: &mut dyn GaugeMemory) {
         // Members of a set may hold colons, so sets have one member a line.
         let values = line.values.split(if line.kind == Type::Set { '\n' } else { ':' });
-        let place = match self.labels(line, sink.limits) {
+        let place = match self.labels(line) {
             Ok(()) => self.slots.open(line, &mut self.pairs, sink),
             Err(problem) => Err(problem),
         };
@@ -113,7 +117,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Sets `pairs` to the line's labels.
-    fn labels(&mut self, line: &Line<'a>, limits: &Limits) -> Result<(), Problem> {
+    fn labels(&mut self, line: &Line<'a>) -> Result<(), Problem> {
         self.pairs.clear();
         self.pairs.push((METRIC_NAME, names::metric_name(line.name, self.arena)));
         for tag in line.tags.split(',').filter(|tag| !tag.is_empty()) {
@@ -125,17 +129,12 @@ impl<'a> Packet<'a> {
                     format!("tag {} has no usable name", quote(tag)),
                 ));
             }
-            if self.pairs.len() >= limits.labels {
-                return Err(Problem::new(
-                    RejectKind::Labels,
-                    format!("more than {} labels, the name included", limits.labels),
-                ));
+            if self.pairs.len() >= MAX_TAGS {
+                return Err(Problem::new(RejectKind::Labels, format!("more than {MAX_TAGS} tags")));
             }
-            match self.pairs.iter_mut().find(|(known, _)| *known == name) {
-                Some(pair) => pair.1 = value,
-                None => self.pairs.push((name, value)),
-            }
+            self.pairs.push((name, value));
         }
+        canonical::keep_last(&mut self.pairs);
         Ok(())
     }
 }
@@ -166,10 +165,10 @@ struct Slots {
 
 impl Slots {
     /// The slot of the line's series and time, made if it is new.
-    fn open(
+    fn open<'b>(
         &mut self,
         line: &Line<'_>,
-        pairs: &mut [(&str, &str)],
+        pairs: &mut [(&'b str, &'b str)],
         sink: &mut Sink<'_>,
     ) -> Result<usize, Problem> {
         let timestamp_ms = line.timestamp_ms.unwrap_or(sink.now_ms);
@@ -185,6 +184,12 @@ impl Slots {
             Type::Set => (MetricKind::Unknown, Temporality::Delta, Content::Set(Box::default())),
         };
         let series = sink.series(pairs, kind, temporality)?;
+        let simple = matches!(line.kind, Type::Counter | Type::Gauge);
+        if simple && line.timestamp_ms.is_some() {
+            // Values with a time of their own have been put together by their sender.
+            self.slots.push(Slot { series, own_ms: line.timestamp_ms, content, values: 0 });
+            return Ok(self.slots.len() - 1);
+        }
         let id = sink.parsed.batch.series()[series as usize].id;
         let next = self.slots.len();
         let place = *self.places.entry((id, timestamp_ms)).or_insert(next);

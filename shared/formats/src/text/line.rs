@@ -4,6 +4,7 @@ use bumpalo::Bump;
 use memchr::memchr2;
 use weir_model::METRIC_NAME;
 
+use crate::names;
 use crate::number;
 use crate::outcome::{Problem, RejectKind, quote};
 
@@ -38,12 +39,8 @@ impl<'a> Cursor<'a> {
     /// A bare name: letters, digits and underscores (and colons), no digit first.
     #[inline]
     fn name(&mut self, colon: bool) -> Option<&'a str> {
-        let bytes = self.line.as_bytes().get(self.at..)?;
-        let len = bytes
-            .iter()
-            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_' || (colon && **b == b':'))
-            .count();
-        if len == 0 || bytes[0].is_ascii_digit() {
+        let len = names::bare_len(self.line.as_bytes().get(self.at..)?, colon);
+        if len == 0 {
             return None;
         }
         let name = self.line.get(self.at..self.at + len)?;
