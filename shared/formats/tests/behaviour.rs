@@ -8,17 +8,17 @@ use weir_model::{Batch, MetricKind, Temporality};
 const NOW_MS: i64 = 1_760_000_000_000;
 
 fn page(body: &str, dialect: Dialect) -> Parsed {
-    let parsed = text::parse(body.as_bytes(), dialect, NOW_MS, &Limits::default()).unwrap();
+    let parsed = text::parse(body.as_bytes(), dialect, NOW_MS, &Limits::default()).expect("the body is read");
     assert!(parsed.rejections.is_empty(), "{:?}", parsed.rejections);
     parsed
 }
 
 fn packet(body: &str) -> Parsed {
-    statsd::parse(body.as_bytes(), NOW_MS, &Limits::default(), &mut NoGaugeMemory).unwrap()
+    statsd::parse(body.as_bytes(), NOW_MS, &Limits::default(), &mut NoGaugeMemory).expect("the body is read")
 }
 
 fn document(body: &str) -> Parsed {
-    json::parse(body.as_bytes(), NOW_MS, &Limits::default()).unwrap()
+    json::parse(body.as_bytes(), NOW_MS, &Limits::default()).expect("the body is read")
 }
 
 /// Float samples as text, in order.

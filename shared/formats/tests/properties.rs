@@ -71,7 +71,7 @@ fn all_series() -> impl Strategy<Value = Vec<TimeSeries>> {
         samples,
         histograms,
         exemplars: exemplars.into_iter().map(|(t, v, labels)| (t, v, labels.into_iter().collect())).collect(),
-        kind: MetricKind::from_code(kind).unwrap(),
+        kind: MetricKind::from_code(kind).expect("it is there"),
         help: "Help.".to_owned(),
         unit: String::new(),
     });
@@ -80,7 +80,7 @@ fn all_series() -> impl Strategy<Value = Vec<TimeSeries>> {
 
 /// Reads a body back and compares it with what was encoded, bit for bit.
 fn same(version: Version, body: &[u8], series: &[TimeSeries]) -> Result<(), TestCaseError> {
-    let parsed = remote_write::parse(version, body, NOW_MS, &Limits::default()).unwrap();
+    let parsed = remote_write::parse(version, body, NOW_MS, &Limits::default()).expect("the body is read");
     prop_assert!(parsed.rejections.is_empty(), "{:?}", parsed.rejections);
     let batch = &parsed.batch;
     let told: Vec<&TimeSeries> = series
@@ -91,23 +91,23 @@ fn same(version: Version, body: &[u8], series: &[TimeSeries]) -> Result<(), Test
     let (mut floats, mut histograms, mut exemplars) =
         (batch.floats.iter(), batch.histograms.iter(), batch.exemplars.iter());
     for (place, (read, sent)) in batch.series().iter().zip(told).enumerate() {
-        let labels = LabelsRef::check(batch.labels(read).as_bytes()).unwrap();
+        let labels = LabelsRef::check(batch.labels(read).as_bytes()).expect("it is there");
         prop_assert_eq!(labels.to_labels(), Labels::from_pairs(sent.labels.clone()));
         if version == Version::V2 && sent.kind != MetricKind::Unknown {
             prop_assert_eq!(read.kind, sent.kind);
         }
         for (timestamp_ms, value) in &sent.samples {
-            let sample = floats.next().unwrap();
+            let sample = floats.next().expect("it is there");
             prop_assert_eq!((sample.series as usize, sample.timestamp_ms), (place, *timestamp_ms));
             prop_assert_eq!(sample.value.to_bits(), value.to_bits());
         }
         for (timestamp_ms, histogram) in &sent.histograms {
-            let sample = histograms.next().unwrap();
+            let sample = histograms.next().expect("it is there");
             prop_assert_eq!((sample.series as usize, sample.timestamp_ms), (place, *timestamp_ms));
             prop_assert_eq!(sample.histogram.as_ref(), histogram);
         }
         for (timestamp_ms, value, labels) in &sent.exemplars {
-            let exemplar = exemplars.next().unwrap();
+            let exemplar = exemplars.next().expect("it is there");
             prop_assert_eq!((exemplar.series as usize, exemplar.timestamp_ms), (place, *timestamp_ms));
             prop_assert_eq!(exemplar.value.to_bits(), value.to_bits());
             prop_assert_eq!(&exemplar.labels, &Labels::from_pairs(labels.clone()));
@@ -163,7 +163,7 @@ proptest! {
         let body = |labels: Vec<(String, String)>| {
             encode::v1(&[TimeSeries { labels, samples: vec![(NOW_MS, 1.0)], ..TimeSeries::default() }], &[])
         };
-        let read = |labels| remote_write::parse(Version::V1, &body(labels), NOW_MS, &Limits::default()).unwrap().batch;
+        let read = |labels| remote_write::parse(Version::V1, &body(labels), NOW_MS, &Limits::default()).expect("it is there").batch;
         prop_assert_eq!(read(labels), read(shuffled));
     }
 
@@ -204,9 +204,9 @@ proptest! {
             .filter(|(name, _)| name != "__name__")
             .map(|(name, value)| format!("\"{}\"=\"{}\"", escape(name), escape(value)))
             .collect();
-        let name = labels.iter().find(|(name, _)| name == "__name__").map(|(_, value)| value.as_str()).unwrap();
+        let name = labels.iter().find(|(name, _)| name == "__name__").map(|(_, value)| value.as_str()).expect("it is there");
         let page = format!("{{\"{name}\",{}}} {value} {timestamp_ms}\n", pairs.join(","));
-        let parsed = text::parse(page.as_bytes(), Dialect::Prometheus, NOW_MS, &Limits::default()).unwrap();
+        let parsed = text::parse(page.as_bytes(), Dialect::Prometheus, NOW_MS, &Limits::default()).expect("it is there");
         prop_assert!(parsed.rejections.is_empty(), "{page}: {:?}", parsed.rejections);
         prop_assert_eq!(parsed.batch.labels_at(0).to_labels(), Labels::from_pairs(labels.clone()));
         let sample = parsed.batch.floats[0];
