@@ -171,3 +171,23 @@ fn every_document_of_a_load_generator_body_is_read() {
         r#"node_cpu_seconds_total{cpu="0", mode="idle", source="h1:9100"} 12345.5 @1700000000123"#
     );
 }
+
+#[test]
+fn the_example_events_are_accepted_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+    let read = |name: &str| std::fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (limits, mut gauges) = (Limits::default(), GaugeTable::new(10));
+    let rows = [
+        ("prometheus.txt", text::parse(&read("prometheus.txt"), Dialect::Prometheus, NOW_MS, &limits), 8),
+        ("openmetrics.txt", text::parse(&read("openmetrics.txt"), Dialect::OpenMetrics, NOW_MS, &limits), 3),
+        ("statsd.txt", statsd::parse(&read("statsd.txt"), NOW_MS, &limits, &mut gauges), 7),
+        ("custom_metrics.json", json::parse(&read("custom_metrics.json"), NOW_MS, &limits), 10),
+        ("event_metrics.json", json::parse(&read("event_metrics.json"), NOW_MS, &limits), 5),
+        ("cloudwatch.json", json::parse(&read("cloudwatch.json"), NOW_MS, &limits), 10),
+        ("batch.json", batch::parse(&read("batch.json"), NOW_MS, &limits, &mut gauges), 9),
+    ];
+    for (name, parsed, samples) in rows {
+        let parsed = parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((parsed.accepted.samples, parsed.rejections.total), (samples, 0), "{name}");
+    }
+}
