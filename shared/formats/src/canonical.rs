@@ -85,6 +85,13 @@ impl<'b, 'c> LabelRun<'b, 'c> {
         self.ascending
     }
 
+    /// What is wrong when there are more labels than a series may have.
+    pub(crate) fn too_many(&self, limits: &Limits) -> Option<Problem> {
+        (self.count > limits.labels).then(|| {
+            Problem::new(RejectKind::Labels, format!("{} labels, at most {}", self.count, limits.labels))
+        })
+    }
+
     /// True when the labels, found ascending, keep every rule and bound but UTF-8.
     #[inline]
     pub(crate) fn is_good(&self, limits: &Limits) -> bool {

@@ -146,12 +146,12 @@ impl<'l> Sink<'l> {
     ) -> Result<(), Problem> {
         self.check_time(timestamp_ms)?;
         let bytes: usize = pairs.iter().map(|(n, v)| n.len() + v.len()).sum();
-        if bytes > self.limits.value_bytes || pairs.iter().any(|(n, _)| n.is_empty()) {
+        let (most, most_bytes) = (self.limits.labels, self.limits.value_bytes);
+        if pairs.len() > most || bytes > most_bytes || pairs.iter().any(|(n, _)| n.is_empty()) {
             return Err(Problem::new(
                 RejectKind::Labels,
                 format!(
-                    "exemplar labels of {bytes} bytes, at most {} and no empty name",
-                    self.limits.value_bytes
+                    "an exemplar has at most {most} labels of {most_bytes} bytes together, and no empty name"
                 ),
             ));
         }

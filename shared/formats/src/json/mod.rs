@@ -110,8 +110,13 @@ struct Reader<'r, 'l, 'm> {
 
 impl Reader<'_, '_, '_> {
     fn whole(&mut self, text: &str) -> Result<(), FormatError> {
-        let tape = serde_json::from_str::<Tape<'_>>(text)
-            .map_err(|error| FormatError::bad(None, format!("the body is not JSON: {error}")))?;
+        let tape = serde_json::from_str::<Tape<'_>>(text).map_err(|error| {
+            // A tape takes data of every shape, so the one thing wrong with data is that it is too much.
+            if error.is_data() {
+                return FormatError::too_large(format!("{error}: send it in pieces"));
+            }
+            FormatError::bad(None, format!("the body is not JSON: {error}"))
+        })?;
         self.document(tape.root(), &Place::root(), 0)
     }
 

@@ -70,6 +70,9 @@ impl fmt::Display for Place<'_> {
 /// A problem with the member of a document where it lies; the empty name is the document itself.
 pub(super) type Located = (&'static str, Problem);
 
+/// Most labels collected before the limit on those of a series is asked; each is compared with all.
+const MAX_LABELS: usize = 1000;
+
 /// Labels of a series to be.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LabelSet<'t> {
@@ -100,6 +103,9 @@ impl<'t> LabelSet<'t> {
         }
         match self.pairs.iter_mut().find(|(known, _)| *known == clean) {
             Some(pair) => pair.1 = value,
+            None if self.pairs.len() >= MAX_LABELS => {
+                return Err(Problem::new(RejectKind::Labels, format!("more than {MAX_LABELS} labels")));
+            }
             None => self.pairs.push((clean, value)),
         }
         Ok(())
@@ -221,6 +227,11 @@ impl<'t> Writer<'_, 't, '_> {
         temporality: Temporality,
     ) -> Result<u32, Problem> {
         self.sink.check_time(self.time_ms())?;
+        if self.sink.check_size().is_err() {
+            // The reader of the document asks again and refuses the request; here the writing stops,
+            // for one metric may have as many series as its body has bytes.
+            return Err(Problem::new(RejectKind::Labels, "the request is full"));
+        }
         let mut pairs = self.labels.with(suffix, extra, self.arena);
         self.sink.series(&mut pairs, kind, temporality)
     }

@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::number;
 use crate::outcome::quote;
+
+/// Most values of one document, 256 MiB of tape: a body of bare digits has a value every two bytes.
+pub(super) const MAX_SLOTS: usize = 8 << 20;
 
 /// One value; what a list or an object holds follows it on the tape.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,6 +163,9 @@ impl<'de> DeserializeSeed<'de> for Push<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.0.len() >= MAX_SLOTS {
+            return Err(D::Error::custom(format_args!("more than {MAX_SLOTS} values in one document")));
+        }
         deserializer.deserialize_any(self)
     }
 }

@@ -94,7 +94,9 @@ fn series(
     if content.is_empty() {
         return Ok(());
     }
-    let judged = if labels.is_ascending() {
+    let judged = if let Some(problem) = labels.too_many(sink.limits) {
+        Err(problem)
+    } else if labels.is_ascending() {
         let good = labels.is_good(sink.limits);
         checked(good, canonical, message, sink.limits)?
     } else {
@@ -268,7 +270,9 @@ fn exemplar(message: &[u8], place: u32, sink: &mut Sink<'_>) -> Result<Result<()
             1 => {
                 let (name, value) = label(value.bytes(field)?)?;
                 match text(name).and_then(|name| Ok((name, text(value)?))) {
-                    Ok(pair) => pairs.push(pair),
+                    // One past the limit is enough for the refusal.
+                    Ok(pair) if pairs.len() <= sink.limits.labels => pairs.push(pair),
+                    Ok(_) => {}
                     Err(error) => problem = Err(error),
                 }
             }

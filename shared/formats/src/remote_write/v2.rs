@@ -14,6 +14,9 @@ use crate::sink::Sink;
 /// Most references of one series, far above what any limit on labels lets through.
 const MAX_REFS: usize = 1 << 16;
 
+/// Most symbols of a request, 64 MiB of table: a symbol may take as little as two bytes of the body.
+const MAX_SYMBOLS: usize = 4 << 20;
+
 /// A time series that cannot be read: the message is damaged, or points to nothing.
 enum Fault {
     Wire(WireError),
@@ -78,6 +81,11 @@ fn symbols(body: &[u8]) -> Result<Vec<&str>, FormatError> {
             let symbol = std::str::from_utf8(bytes).map_err(|error| {
                 FormatError::bad(place(), format!("not UTF-8 from its byte {}", error.valid_up_to()))
             })?;
+            if symbols.len() == MAX_SYMBOLS {
+                return Err(FormatError::too_large(format!(
+                    "the request holds more than {MAX_SYMBOLS} symbols: send it in pieces"
+                )));
+            }
             symbols.push(symbol);
         }
     }

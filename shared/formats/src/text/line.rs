@@ -8,6 +8,9 @@ use crate::names;
 use crate::number;
 use crate::outcome::{Problem, RejectKind, quote};
 
+/// Most labels of a line, far above any limit on those of a series.
+const MAX_LABELS: usize = 1000;
+
 /// A sample's line without its labels, which lie in the caller's memory.
 pub(super) struct Sample<'a> {
     pub(super) name: &'a str,
@@ -153,6 +156,9 @@ impl<'a> Cursor<'a> {
                 )));
             }
             let value = self.quoted(arena)?;
+            if pairs.len() > MAX_LABELS {
+                return Err(Problem::new(RejectKind::Labels, format!("more than {MAX_LABELS} labels")));
+            }
             pairs.push((label, value));
             self.separator()?;
         }

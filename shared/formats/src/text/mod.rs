@@ -87,6 +87,12 @@ pub(crate) fn parse_into(body: &[u8], dialect: Dialect, sink: &mut Sink<'_>) -> 
             sink.reject(1, format_args!("line {number}"), problem);
         }
         sink.check_size()?;
+        if page.families.len() > sink.limits.samples {
+            return Err(FormatError::too_large(format!(
+                "the request declares more than {} families: send it in pieces",
+                sink.limits.samples
+            )));
+        }
     }
     page.finish(number, sink);
     sink.check_size()
