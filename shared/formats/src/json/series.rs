@@ -101,9 +101,10 @@ impl<'t> LabelSet<'t> {
                 format!("label {} has no usable name", quote(name)),
             ));
         }
+        let full = self.pairs.len() >= MAX_LABELS;
         match self.pairs.iter_mut().find(|(known, _)| *known == clean) {
             Some(pair) => pair.1 = value,
-            None if self.pairs.len() >= MAX_LABELS => {
+            None if full => {
                 return Err(Problem::new(RejectKind::Labels, format!("more than {MAX_LABELS} labels")));
             }
             None => self.pairs.push((clean, value)),
