@@ -5,12 +5,14 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_formats::remote_write::encode::{self, TimeSeries};
 use weir_tests::{Random, Weir, body, http, weir};
 
 const SENDERS: u64 = 4;
+/// How long acknowledged samples may take to be visible on a busy machine; more would be a loss.
+const SETTLE: Duration = Duration::from_secs(5);
 /// A whole hour long before now, so that the hour of the data closes and blocks merge.
 const EPOCH_MS: i64 = 1_700_000_000_000 / 3_600_000 * 3_600_000;
 
@@ -91,23 +93,37 @@ fn check(weir: &Weir, senders: &[Sender]) {
         }
         *pending = None;
     }
-    std::thread::sleep(Duration::from_millis(100));
-    let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() + 1.0;
+    let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() + 60.0;
+    let then_s = EPOCH_MS as f64 / 1000.0 + 80_000.0;
     for (number, sender) in senders.iter().enumerate() {
         let sent = sender.sent.load(Ordering::Relaxed);
-        let gauges = format!("sum(count_over_time(crash_gauge{{sender=\"{number}\"}}[1d]))");
-        let want = sent.div_ceil(2) * 20;
-        let got = weir.value_at(&gauges, EPOCH_MS as f64 / 1000.0 + 80_000.0).unwrap().unwrap_or(0.0);
-        assert_eq!(got, want as f64, "gauge samples of sender {number}");
-        let hits = format!("sum(sum_over_time(crash_hits{{sender=\"{number}\"}}[1d]))");
-        let want = sent / 2 * 3;
-        let got = weir.value_at(&hits, now_s).unwrap().unwrap_or(0.0);
-        assert_eq!(got, want as f64, "counted hits of sender {number}");
-        let sum = format!("sum(sum_over_time(crash_gauge{{sender=\"{number}\"}}[1d]))");
         let evens = sent.div_ceil(2);
-        let want = 20 * evens * evens.saturating_sub(1);
-        let got = weir.value_at(&sum, EPOCH_MS as f64 / 1000.0 + 80_000.0).unwrap().unwrap_or(0.0);
-        assert_eq!(got, want as f64, "gauge values of sender {number}");
+        let of = format!("{{sender=\"{number}\"}}[1d]");
+        for (what, expr, at, want) in [
+            ("gauge samples", format!("sum(count_over_time(crash_gauge{of}))"), then_s, evens * 20),
+            (
+                "gauge values",
+                format!("sum(sum_over_time(crash_gauge{of}))"),
+                then_s,
+                20 * evens * evens.saturating_sub(1),
+            ),
+            ("counted hits", format!("sum(sum_over_time(crash_hits{of}))"), now_s, sent / 2 * 3),
+        ] {
+            // What was acknowledged just now may take a moment to be visible; too much is wrong at once.
+            let asked = Instant::now();
+            loop {
+                let got = weir.value_at(&expr, at).unwrap().unwrap_or(0.0);
+                if got == want as f64 {
+                    break;
+                }
+                assert!(got < want as f64, "{what} of sender {number}: {got}, which is more than {want}");
+                assert!(
+                    asked.elapsed() < SETTLE,
+                    "{what} of sender {number}: {got} of {want} after {SETTLE:?}"
+                );
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 }
 

@@ -37,6 +37,8 @@ const MAX_WINDOW: Duration = Duration::from_millis(20);
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
 /// How often files of the stream that are done with are given up.
 const TRIM_EVERY: Duration = Duration::from_secs(2);
+/// How long the start may wait for the stream's backlog to reach the lake.
+const MAX_CATCH_UP: Duration = Duration::from_secs(30);
 /// How long requests under way may take after a signal.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(2);
 /// How long the rest may take after that; all of it is durable, so nothing is lost by leaving.
@@ -66,6 +68,7 @@ pub(crate) async fn run(up: Up) -> Result<()> {
     let (source_stop, source_stopped) = Stop::channel();
     let source =
         tokio::spawn(stack.event_source().run(stack.consume(), stack.give_up(), source_stopped.receiver()));
+    catch_up(&stack.stream).await;
     background.spawn(compact_under_pressure(
         stack.lake.clone(),
         stack.compact.clone(),
@@ -109,6 +112,22 @@ pub(crate) async fn run(up: Up) -> Result<()> {
         Err(_) => tracing::warn!("the stream was not drained in time; the next start goes on from there"),
     }
     Ok(())
+}
+
+/// Waits until what the stream kept over a crash is in the lake, so that the first answers hold
+/// everything that was acknowledged before.
+async fn catch_up(stream: &LocalStream) {
+    let started = tokio::time::Instant::now();
+    while stream.waiting().1 > 0 {
+        if started.elapsed() > MAX_CATCH_UP {
+            tracing::warn!(
+                records = stream.waiting().1,
+                "serving while the stream is still being caught up with"
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// The functions and what they stand on.
