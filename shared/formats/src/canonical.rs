@@ -19,6 +19,18 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Whether one name comes after the other; the first two bytes mostly decide, which saves a call.
+#[inline(always)]
+fn is_above(name: &[u8], other: &[u8]) -> bool {
+    if let ([a, b, ..], [c, d, ..]) = (name, other) {
+        let (name, other) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
+        if name != other {
+            return name > other;
+        }
+    }
+    name > other
+}
+
 /// Labels on their way into the canonical form, as long as they come ascending.
 pub(crate) struct LabelRun<'b, 'c> {
     canonical: &'c mut Vec<u8>,
@@ -61,18 +73,14 @@ impl<'b, 'c> LabelRun<'b, 'c> {
     #[inline(always)]
     fn admit(&mut self, name: &'b [u8], value: &'b [u8], limits: &Limits) -> bool {
         // The empty name is not above the empty start, so it leaves this path and is refused there.
-        // First bytes mostly differ, which saves a call.
-        self.ascending &= match (name.first(), self.previous.first()) {
-            (Some(a), Some(b)) if a != b => a > b,
-            _ => name > self.previous,
-        };
+        self.ascending &= is_above(name, self.previous);
         self.previous = name;
         self.count += 1;
         self.within &= name.len() <= limits.name_bytes && value.len() <= limits.value_bytes;
         if value.is_empty() || !self.within || !self.ascending {
             return false;
         }
-        if name.len() == METRIC_NAME.len() && name == METRIC_NAME.as_bytes() {
+        if name.len() == METRIC_NAME.len() && name[0] == b'_' && name == METRIC_NAME.as_bytes() {
             self.named = true;
             self.within &= value.len() <= limits.name_bytes;
         }
@@ -127,23 +135,31 @@ pub(crate) fn problem_of(pairs: &[(&[u8], &[u8])], limits: &Limits) -> Problem {
     Problem::new(RejectKind::Labels, reason)
 }
 
-/// Takes pairs in any order into `canonical`, sorting them when they need it.
+/// Takes pairs in any order into `canonical`, sorting a copy of them when they need it.
+#[inline]
 pub(crate) fn write<'b>(
-    pairs: &mut [(&'b str, &'b str)],
+    pairs: impl Iterator<Item = (&'b str, &'b str)> + Clone,
     canonical: &mut Vec<u8>,
     limits: &Limits,
 ) -> Result<(), Problem> {
-    let take = |pairs: &[(&'b str, &'b str)], canonical: &mut Vec<u8>| {
-        let mut run = LabelRun::new(canonical);
-        pairs.iter().for_each(|(name, value)| run.push(name.as_bytes(), value.as_bytes(), limits));
-        (run.is_ascending(), run.is_good(limits))
-    };
-    let (mut ascending, mut good) = take(pairs, canonical);
-    if !ascending {
-        pairs.sort_unstable_by(|a, b| a.0.cmp(b.0));
-        (ascending, good) = take(pairs, canonical);
+    let mut run = LabelRun::new(canonical);
+    pairs.clone().for_each(|(name, value)| run.push(name.as_bytes(), value.as_bytes(), limits));
+    if run.is_ascending() && run.is_good(limits) {
+        return Ok(());
     }
-    if ascending && good {
+    write_sorted(pairs.collect(), canonical, limits)
+}
+
+#[cold]
+fn write_sorted(
+    mut pairs: Vec<(&str, &str)>,
+    canonical: &mut Vec<u8>,
+    limits: &Limits,
+) -> Result<(), Problem> {
+    pairs.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    let mut run = LabelRun::new(canonical);
+    pairs.iter().for_each(|(name, value)| run.push(name.as_bytes(), value.as_bytes(), limits));
+    if run.is_ascending() && run.is_good(limits) {
         return Ok(());
     }
     let bytes: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
@@ -189,7 +205,7 @@ mod tests {
             let len = shuffled.len();
             (1..len).for_each(|i| shuffled.swap(i, (seed >> (i % 60)) as usize % (i + 1)));
             let mut canonical = Vec::new();
-            prop_assert!(write(&mut shuffled, &mut canonical, &Limits::default()).is_ok());
+            prop_assert!(write(shuffled.iter().copied(), &mut canonical, &Limits::default()).is_ok());
             let want = Labels::from_pairs(pairs.clone());
             prop_assert_eq!(canonical.as_slice(), want.as_bytes());
         }

@@ -61,11 +61,11 @@ impl<'l> Sink<'l> {
         self.parsed.batch.reserve(series, label_bytes);
     }
 
-    /// Checks `pairs` (which it may sort) and adds them as a series.
+    /// Checks label pairs, in any order, and adds them as a series.
     #[inline]
     pub(crate) fn series<'b>(
         &mut self,
-        pairs: &mut [(&'b str, &'b str)],
+        pairs: impl Iterator<Item = (&'b str, &'b str)> + Clone,
         kind: MetricKind,
         temporality: Temporality,
     ) -> Result<u32, Problem> {

@@ -233,8 +233,8 @@ impl<'t> Writer<'_, 't, '_> {
             // for one metric may have as many series as its body has bytes.
             return Err(Problem::new(RejectKind::Labels, "the request is full"));
         }
-        let mut pairs = self.labels.with(suffix, extra, self.arena);
-        self.sink.series(&mut pairs, kind, temporality)
+        let pairs = self.labels.with(suffix, extra, self.arena);
+        self.sink.series(pairs.into_iter(), kind, temporality)
     }
 
     fn time_ms(&self) -> i64 {

@@ -100,9 +100,8 @@ fn symbols(body: &[u8]) -> Result<Vec<&str>, FormatError> {
 
 /// Memory that the series of a request share.
 #[derive(Default)]
-struct Scratch<'a> {
+struct Scratch {
     refs: Vec<u64>,
-    pairs: Vec<(&'a str, &'a str)>,
 }
 
 /// Which families' metadata this request has told already.
@@ -120,16 +119,19 @@ fn references(value: Value<'_>, refs: &mut Vec<u64>) -> Result<(), Fault> {
     Err(Fault::Refs(format!("more than {MAX_REFS} label references")))
 }
 
-fn resolve<'a>(refs: &[u64], symbols: &[&'a str], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), Fault> {
-    pairs.clear();
-    let (chunks, rest) = refs.as_chunks::<2>();
-    if !rest.is_empty() {
+/// Refuses references that come in no pairs or point to nothing.
+fn check_references(refs: &[u64], symbols: &[&str]) -> Result<(), Fault> {
+    if !refs.len().is_multiple_of(2) {
         return Err(Fault::Refs(format!("{} label references, not pairs of name and value", refs.len())));
     }
-    for [name, value] in chunks {
-        pairs.push((symbol(*name, symbols)?, symbol(*value, symbols)?));
-    }
-    Ok(())
+    let highest = refs.iter().copied().max().unwrap_or_default();
+    if refs.is_empty() { Ok(()) } else { symbol(highest, symbols).map(|_| ()) }
+}
+
+/// The labels that checked references name.
+fn pairs<'a>(refs: &[u64], symbols: &[&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
+    let text = |reference: u64| symbols.get(reference as usize).copied().unwrap_or_default();
+    refs.as_chunks::<2>().0.iter().map(move |[name, value]| (text(*name), text(*value)))
 }
 
 #[inline]
@@ -152,7 +154,7 @@ fn series<'a>(
     message: &[u8],
     index: usize,
     symbols: &[&'a str],
-    scratch: &mut Scratch<'a>,
+    scratch: &mut Scratch,
     told: &mut Told<'a>,
     sink: &mut Sink<'_>,
 ) -> Result<(), Fault> {
@@ -170,7 +172,7 @@ fn series<'a>(
             _ => {}
         }
     }
-    resolve(&scratch.refs, symbols, &mut scratch.pairs)?;
+    check_references(&scratch.refs, symbols)?;
     if content.is_empty() {
         return Ok(());
     }
@@ -178,7 +180,7 @@ fn series<'a>(
         MetricKind::Unknown if content.histograms > 0 => MetricKind::Histogram,
         kind => kind,
     };
-    let place = match sink.series(&mut scratch.pairs, kind, Temporality::Cumulative) {
+    let place = match sink.series(pairs(&scratch.refs, symbols), kind, Temporality::Cumulative) {
         Ok(place) => place,
         Err(problem) => {
             sink.reject(content.lost(), format_args!("timeseries {index}"), problem);
@@ -195,7 +197,7 @@ fn samples<'a>(
     index: usize,
     place: u32,
     symbols: &[&'a str],
-    scratch: &mut Scratch<'a>,
+    scratch: &mut Scratch,
     sink: &mut Sink<'_>,
 ) -> Result<(), Fault> {
     let before = (sink.parsed.batch.sample_count(), sink.parsed.batch.exemplars.len());
@@ -242,7 +244,7 @@ fn exemplar<'a>(
     message: &[u8],
     place: u32,
     symbols: &[&'a str],
-    scratch: &mut Scratch<'a>,
+    scratch: &mut Scratch,
     sink: &mut Sink<'_>,
 ) -> Result<Result<(), Problem>, Fault> {
     let (mut timestamp_ms, mut number) = (0, 0.0);
@@ -256,8 +258,10 @@ fn exemplar<'a>(
             _ => {}
         }
     }
-    resolve(&scratch.refs, symbols, &mut scratch.pairs)?;
-    Ok(sink.exemplar(place, timestamp_ms, number, &scratch.pairs))
+    check_references(&scratch.refs, symbols)?;
+    // One past the limit is enough for the refusal.
+    let labels: Vec<_> = pairs(&scratch.refs, symbols).take(sink.limits.labels + 1).collect();
+    Ok(sink.exemplar(place, timestamp_ms, number, &labels))
 }
 
 fn metadata<'a>(message: &[u8], symbols: &[&'a str]) -> Result<Declared<'a>, Fault> {
@@ -279,7 +283,7 @@ fn tell<'a>(
     declared: &Declared<'a>,
     index: usize,
     symbols: &[&'a str],
-    scratch: &Scratch<'a>,
+    scratch: &Scratch,
     told: &mut Told<'a>,
     sink: &mut Sink<'_>,
 ) {

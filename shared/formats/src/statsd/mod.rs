@@ -100,7 +100,7 @@ impl<'a> Packet<'a> {
         // Members of a set may hold colons, so sets have one member a line.
         let values = line.values.split(if line.kind == Type::Set { '\n' } else { ':' });
         let place = match self.labels(line) {
-            Ok(()) => self.slots.open(line, &mut self.pairs, sink),
+            Ok(()) => self.slots.open(line, &self.pairs, sink),
             Err(problem) => Err(problem),
         };
         let place = match place {
@@ -168,7 +168,7 @@ impl Slots {
     fn open<'b>(
         &mut self,
         line: &Line<'_>,
-        pairs: &mut [(&'b str, &'b str)],
+        pairs: &[(&'b str, &'b str)],
         sink: &mut Sink<'_>,
     ) -> Result<usize, Problem> {
         let timestamp_ms = line.timestamp_ms.unwrap_or(sink.now_ms);
@@ -183,7 +183,7 @@ impl Slots {
             // Members add up like a delta: the set of a minute is the union of its samples.
             Type::Set => (MetricKind::Unknown, Temporality::Delta, Content::Set(Box::default())),
         };
-        let series = sink.series(pairs, kind, temporality)?;
+        let series = sink.series(pairs.iter().copied(), kind, temporality)?;
         let simple = matches!(line.kind, Type::Counter | Type::Gauge);
         if simple && line.timestamp_ms.is_some() {
             // Values with a time of their own have been put together by their sender.

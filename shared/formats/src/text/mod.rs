@@ -170,7 +170,7 @@ impl<'a> Page<'a> {
         if name != self.last.0 {
             self.last = (name, self.kind_of(name));
         }
-        let series = sink.series(&mut self.pairs, self.last.1, Temporality::Cumulative)?;
+        let series = sink.series(self.pairs.iter().copied(), self.last.1, Temporality::Cumulative)?;
         if let Some((value, _)) = exemplar
             && let Err(problem) = sink.exemplar(series, exemplar_ms, value, &self.exemplar_pairs)
         {
