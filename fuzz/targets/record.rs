@@ -2,11 +2,8 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
-    if let Ok(record) = weir_model::Record::decode(body)
-        && let Ok(bytes) = record.encode()
-    {
-        let back = weir_model::Record::decode(&bytes).expect("an encoded record can be decoded");
-        assert!(back.encode().is_ok_and(|again| again == bytes), "a record changed on its way");
+    if let Ok(record) = weir_model::Record::decode(body) {
+        weir_fuzz::same_after_encoding(record);
     }
     // Compression hides the body from the fuzzer, so it is packed here.
     let mut packed = vec![1, 0, 1, b't', 0];
@@ -17,5 +14,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     }
     packed.push(len as u8);
     packed.extend(zstd::bulk::compress(body, -7).expect("memory can be compressed"));
-    let _ = weir_model::Record::decode(&packed);
+    if let Ok(record) = weir_model::Record::decode(&packed) {
+        weir_fuzz::same_after_encoding(record);
+    }
 });

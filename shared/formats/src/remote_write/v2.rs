@@ -192,11 +192,11 @@ fn series<'a>(
 }
 
 /// Reads what a series holds beside its labels.
-fn samples<'a>(
+fn samples(
     message: &[u8],
     index: usize,
     place: u32,
-    symbols: &[&'a str],
+    symbols: &[&str],
     scratch: &mut Scratch,
     sink: &mut Sink<'_>,
 ) -> Result<(), Fault> {
@@ -240,10 +240,10 @@ fn samples<'a>(
     Ok(())
 }
 
-fn exemplar<'a>(
+fn exemplar(
     message: &[u8],
     place: u32,
-    symbols: &[&'a str],
+    symbols: &[&str],
     scratch: &mut Scratch,
     sink: &mut Sink<'_>,
 ) -> Result<Result<(), Problem>, Fault> {
