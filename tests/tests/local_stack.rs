@@ -287,7 +287,8 @@ fn compaction_changes_no_answer() {
     assert_eq!(before[0]["status"], "success");
     assert_eq!(weir.post("/api/v1/admin/compact", &[], b"").unwrap().status, 200);
     assert_eq!(ask(""), before, "after compaction");
-    assert_eq!(ask("&nocache=1"), before, "around the caches");
+    assert_eq!(ask("&nocache=1"), before, "around caches of answers");
+    assert_eq!(ask("&nocache=all"), before, "around the indexes kept in memory, too");
     let data = folder.path().to_owned();
     weir.stop().unwrap();
     let weir = Weir::start(&data).unwrap();

@@ -100,12 +100,15 @@ async fn run(
     let storage = TenantStorage {
         lake: inner.lake.clone(),
         tenant: asked.tenant.clone(),
-        bypass_cache: asked.params.flag("nocache"),
+        // Neither answers nor samples are cached, so `nocache=1` has nothing to go around but the indexes of
+        // immutable objects, which only `nocache=all` reads from the bucket again.
+        bypass_cache: asked.params.get("nocache") == Some("all"),
     };
-    let prepared = tokio::time::timeout_at(deadline.into(), weir_promql::prepare(&storage, &question, &limits))
-        .await
-        .map_err(|_| timed_out())?
-        .map_err(query_error)?;
+    let prepared =
+        tokio::time::timeout_at(deadline.into(), weir_promql::prepare(&storage, &question, &limits))
+            .await
+            .map_err(|_| timed_out())?
+            .map_err(query_error)?;
     let with_stats = asked.params.get("stats").is_some();
     // Evaluation and encoding are CPU work: off the threads that serve requests.
     let done = tokio::task::spawn_blocking(move || {

@@ -78,11 +78,6 @@ impl Params {
         let limit: usize = text.parse().map_err(|_| refusal())?;
         Ok((limit > 0).then_some(limit))
     }
-
-    /// A switch: `1` or `true`.
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some("1" | "true"))
-    }
 }
 
 /// Unix seconds with a fraction, or RFC 3339; milliseconds.

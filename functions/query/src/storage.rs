@@ -11,7 +11,7 @@ use weir_promql::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storag
 pub(crate) struct TenantStorage {
     pub(crate) lake: Arc<Lake>,
     pub(crate) tenant: TenantId,
-    /// Goes around caches of data.
+    /// Reads indexes from the bucket again instead of from memory.
     pub(crate) bypass_cache: bool,
 }
 
