@@ -71,7 +71,7 @@ impl fmt::Display for Place<'_> {
 pub(super) type Located = (&'static str, Problem);
 
 /// Most labels collected before the limit on those of a series is asked; each is compared with all.
-const MAX_LABELS: usize = 1000;
+const MAX_LABELS: usize = 256;
 
 /// Labels of a series to be.
 #[derive(Debug, Clone, Default)]
