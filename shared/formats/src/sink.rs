@@ -200,6 +200,9 @@ impl<'l> Sink<'l> {
                 limits.samples
             )));
         }
+        if self.parsed.rejections.total > limits.samples as u64 {
+            return Err(self.mostly_wrong());
+        }
         if batch.label_bytes() > limits.label_bytes {
             return Err(FormatError::too_large(format!(
                 "the labels of the request take more than {} bytes: send it in pieces",
@@ -207,6 +210,16 @@ impl<'l> Sink<'l> {
             )));
         }
         Ok(())
+    }
+
+    /// The refusal of a body that is no metrics at all: reading on would only cost time.
+    #[cold]
+    fn mostly_wrong(&self) -> FormatError {
+        let first = self.parsed.rejections.first.first().map(ToString::to_string).unwrap_or_default();
+        FormatError::bad(
+            None,
+            format!("more than {} entries are wrong; the first at {first}", self.limits.samples),
+        )
     }
 
     /// Adds a series whose labels are canonical and checked already.

@@ -594,3 +594,25 @@ fn labels_without_number_are_refused_without_being_kept() {
     let told = text::parse(line.as_bytes(), Dialect::Prometheus, NOW_MS, &Limits::default());
     check("labels of a line", told, "labels: line 1: more than 1000 labels");
 }
+
+#[test]
+fn a_body_of_nothing_but_mistakes_is_given_up() {
+    let limits = Limits { samples: 100, ..Limits::default() };
+    let results = [
+        text::parse(&b"?\n".repeat(1000), Dialect::Prometheus, NOW_MS, &limits),
+        statsd::parse(&b"?\n".repeat(1000), NOW_MS, &limits, &mut NoGaugeMemory),
+        json::parse(format!("[{}0]", "0,".repeat(1000)).as_bytes(), NOW_MS, &limits),
+        json::parse(&b"0\n".repeat(1000), NOW_MS, &limits),
+        remote_write::parse(
+            Version::V1,
+            &encode::v1(&vec![series(&[("a", "b")]); 1000], &[]),
+            NOW_MS,
+            &limits,
+        ),
+    ];
+    for result in results {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadRequest);
+        assert!(error.to_string().starts_with("more than 100 entries are wrong; the first at "), "{error}");
+    }
+}

@@ -87,6 +87,7 @@ pub(crate) fn parse_into<'m>(
             Err(error) => {
                 let reason = format!("not a JSON document: {error}");
                 reader.sink.reject(1, format_args!("line {number}"), Problem::syntax(reason));
+                reader.sink.check_size()?;
             }
         }
     }
@@ -168,7 +169,7 @@ impl Reader<'_, '_, '_> {
 
     fn refuse(&mut self, place: &Place<'_>, reason: String) -> Result<(), FormatError> {
         self.sink.reject(1, place, Problem::new(RejectKind::Type, reason));
-        Ok(())
+        self.sink.check_size()
     }
 
     /// Reads `{"format": ..., "data": ...}`: a text of another format within a list.
