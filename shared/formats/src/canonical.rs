@@ -87,6 +87,11 @@ impl<'b, 'c> LabelRun<'b, 'c> {
         true
     }
 
+    /// Number of labels so far, those without a value included.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// True while every name was above the one before it.
     #[inline]
     pub(crate) fn is_ascending(&self) -> bool {

@@ -17,6 +17,8 @@ pub(crate) enum WireError {
     UnknownWireType { field: u32, got: u8 },
     #[error("field {field} holds {len} bytes, no whole number of 8-byte values")]
     PackedLength { field: u32, len: usize },
+    #[error("field {field} stands more than {most} times")]
+    TooOften { field: u32, most: usize },
 }
 
 /// A field's content by wire type.

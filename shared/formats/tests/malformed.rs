@@ -570,16 +570,18 @@ fn one_metric_cannot_multiply_its_labels_past_the_bound() {
 
 #[test]
 fn labels_without_number_are_refused_without_being_kept() {
-    let many = field(1, &[]).repeat(100_000);
+    let many = field(1, &[]).repeat(60_000);
+    let endless = field(1, &[]).repeat(100_000);
     let sample = field(2, b"\x10\x01");
     let exemplar =
         field(3, &join(&[field(1, &join(&[field(1, b"a"), field(2, b"b")])).repeat(1000), vec![0x18, 1]]));
     let name = field(1, &join(&[field(1, b"__name__"), field(2, b"up")]));
     let rows = [
+        ("endless labels", field(1, &endless), "400 timeseries 0: field 1 stands more than 65536 times"),
         (
             "labels",
             field(1, &join(&[many, sample.clone()])),
-            "labels: timeseries 0: 100000 labels, at most 64",
+            "labels: timeseries 0: 60000 labels, at most 64",
         ),
         (
             "an exemplar's labels",

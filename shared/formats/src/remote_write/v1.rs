@@ -16,6 +16,9 @@ use crate::outcome::{FormatError, Parsed, Problem, RejectKind};
 use crate::protobuf::{Reader, Value, WireError};
 use crate::sink::Sink;
 
+/// Most labels of one series that are read at all, far above any limit on them.
+const MAX_LABELS: usize = 1 << 16;
+
 pub(super) fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed, FormatError> {
     let mut sink = Sink::new(now_ms, limits);
     let mut canonical = Vec::with_capacity(1024);
@@ -82,6 +85,9 @@ fn series(
             1 => {
                 let (name, value) = label(value.bytes(field)?)?;
                 labels.push(name, value, sink.limits);
+                if labels.count() > MAX_LABELS {
+                    return Err(WireError::TooOften { field, most: MAX_LABELS });
+                }
                 // Labels come first with all known senders; if not, the second pass starts over.
                 after_labels = if content.is_empty() { reader.rest() } else { message };
             }
