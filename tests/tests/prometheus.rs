@@ -238,7 +238,7 @@ fn prometheus_and_weir_give_the_same_answers() {
                     }
                 }
                 (theirs, ours) => {
-                    failures.push(format!("{query}: {:?} there, {:?} here", theirs.err(), ours.err()))
+                    failures.push(format!("{query}: {:?} there, {:?} here", theirs.err(), ours.err()));
                 }
             }
         }

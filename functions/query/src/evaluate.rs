@@ -14,6 +14,9 @@ use crate::metrics;
 use crate::router::{Asked, Query, json_response};
 use crate::storage::TenantStorage;
 
+/// Series times steps up to which a query is evaluated on the thread that serves it.
+const SMALL_POINTS: usize = 1_000;
+
 /// `/api/v1/query`
 pub(crate) async fn instant(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
     let at_ms = asked.params.time("time")?.unwrap_or_else(|| query.0.clock.now_ms());
@@ -81,6 +84,10 @@ async fn run(
     let timeout = asked_timeout.map_or(options.timeout, |timeout| timeout.min(options.timeout));
     let lookback = i64::try_from(options.lookback.as_millis()).unwrap_or(i64::MAX);
     question.lookback_ms = asked.params.duration("lookback_delta")?.unwrap_or(lookback);
+    let steps =
+        if question.step_ms > 0 { (question.end_ms - question.start_ms) / question.step_ms + 1 } else { 1 };
+    let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+    let plain = !question.expr.has_subquery();
     let deadline = Instant::now() + timeout;
     let timed_out = || ApiError::new(Kind::Timeout, "query timed out in expression evaluation");
     // A turn is waited for within the query's own time, so that a queue cannot grow without end.
@@ -109,19 +116,23 @@ async fn run(
             .await
             .map_err(|_| timed_out())?
             .map_err(query_error)?;
+    // Handing work to another thread costs more than evaluating a few series over a few steps.
+    let small = plain && prepared.series_count().saturating_mul(steps) <= SMALL_POINTS;
     let with_stats = asked.params.get("stats").is_some();
-    // Evaluation and encoding are CPU work: off the threads that serve requests.
-    let done = tokio::task::spawn_blocking(move || {
+    let work = move || {
         let answer = weir_promql::evaluate_prepared(&prepared)?;
         Ok((encode(&answer, limit, with_stats), answer.stats))
-    });
-    let (body, stats): (Vec<u8>, Stats) = done
-        .await
-        .map_err(|error| {
+    };
+    let done: Result<(Vec<u8>, Stats), QueryError> = if small {
+        work()
+    } else {
+        // CPU work of some length: off the threads that serve requests.
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
             tracing::error!(%error, "a query's thread ended early");
             ApiError::new(Kind::Internal, "the query could not be evaluated; see the log")
         })?
-        .map_err(query_error)?;
+    };
+    let (body, stats) = done.map_err(query_error)?;
     inner.telemetry.add(&metrics::SAMPLES, &[], stats.samples_read as f64);
     Ok(json_response(body))
 }

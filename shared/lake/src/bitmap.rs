@@ -29,6 +29,12 @@ impl Bitmap {
         self.words[ordinal as usize / 64] |= 1 << (ordinal % 64);
     }
 
+    /// True when the ordinal, below the bound, is in the set.
+    #[inline]
+    pub(crate) fn contains(&self, ordinal: u32) -> bool {
+        self.words[ordinal as usize / 64] & (1 << (ordinal % 64)) != 0
+    }
+
     /// Takes an ordinal below the bound out.
     #[inline]
     pub(crate) fn remove(&mut self, ordinal: u32) {

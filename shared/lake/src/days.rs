@@ -79,6 +79,11 @@ impl OpenBlock {
         found
     }
 
+    /// The block's series: ordinal of the day and ordinal in the block, ascending.
+    pub(crate) fn places(&self) -> &[(u32, u32)] {
+        &self.places
+    }
+
     fn memory_bytes(&self) -> usize {
         self.index.memory_bytes() + self.places.len() * size_of::<(u32, u32)>() + 512
     }

@@ -1,11 +1,10 @@
 //! Questions about series rather than samples: which there are, which labels, which values.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use hashbrown::HashSet;
-use weir_model::{Labels, Matcher, SeriesId, TenantId};
+use weir_model::{Labels, Matcher, TenantId};
 
+use crate::bitmap::Bitmap;
 use crate::error::LakeError;
 use crate::head::TimeRange;
 use crate::lake::Lake;
@@ -31,8 +30,8 @@ impl Lake {
         limit: usize,
     ) -> Result<Vec<Labels>, LakeError> {
         let mut found = BTreeSet::new();
-        self.each_series(tenant, any_of, TimeRange { start_ms, end_ms }, |labels| {
-            found.insert(labels.clone());
+        self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
+            found.extend(live.ordinals().into_iter().map(|ordinal| index.get(ordinal).labels.clone()));
         })
         .await?;
         Ok(found.into_iter().take(limit).collect())
@@ -51,12 +50,8 @@ impl Lake {
         limit: usize,
     ) -> Result<Vec<String>, LakeError> {
         let mut found: BTreeSet<String> = BTreeSet::new();
-        self.each_series(tenant, any_of, TimeRange { start_ms, end_ms }, |labels| {
-            for (name, _) in labels.iter() {
-                if !found.contains(name) {
-                    found.insert(name.to_owned());
-                }
-            }
+        self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
+            found.extend(index.names_among(live).map(str::to_owned));
         })
         .await?;
         Ok(found.into_iter().take(limit).collect())
@@ -76,51 +71,48 @@ impl Lake {
         end_ms: i64,
         limit: usize,
     ) -> Result<Vec<String>, LakeError> {
-        let mut found: HashSet<String> = HashSet::new();
-        self.each_series(tenant, any_of, TimeRange { start_ms, end_ms }, |labels| {
-            if let Some(value) = labels.get(name)
-                && !found.contains(value)
-            {
-                found.insert(value.to_owned());
-            }
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
+            found.extend(index.values_among(name, live).map(str::to_owned));
         })
         .await?;
-        let mut values: Vec<String> = found.into_iter().collect();
-        values.sort_unstable();
-        values.truncate(limit);
-        Ok(values)
+        Ok(found.into_iter().take(limit).collect())
     }
 
-    /// Visits each series once that matches and has samples about the range.
-    async fn each_series(
+    /// Visits each index that knows of matching series with samples about the range, with those series.
+    async fn each_index(
         &self,
         tenant: &TenantId,
         any_of: &[Vec<Matcher>],
         range: TimeRange,
-        mut visit: impl FnMut(&Labels) + Send,
+        mut visit: impl FnMut(&SeriesIndex, &Bitmap) + Send,
     ) -> Result<(), LakeError> {
         self.refresh_for_query().await?;
-        let mut seen: HashSet<SeriesId> = HashSet::new();
-        let mut visit_once = |index: &SeriesIndex, ordinal: u32| {
-            let series = index.get(ordinal);
-            if seen.insert(series.id) {
-                visit(&series.labels);
-            }
-            if seen.len() <= MAX_SERIES {
+        let mut walked = 0;
+        let mut count = |matched: &[u32]| {
+            walked += matched.len();
+            if walked <= MAX_SERIES {
                 return Ok(());
             }
-            let (found, limit) = (seen.len() as u64, MAX_SERIES as u64);
-            Err(LakeError::Limit { what: "series that match", found, limit })
+            Err(LakeError::Limit {
+                what: "series that match",
+                found: walked as u64,
+                limit: MAX_SERIES as u64,
+            })
         };
         let (metas, _guard) = {
             let state = self.state();
             if let Some(hot) = state.head.tenant(tenant) {
-                for ordinal in matching_any(&hot.index, any_of) {
+                let matched = matching_any(&hot.index, any_of);
+                count(&matched)?;
+                let mut live = Bitmap::new(hot.index.len());
+                for ordinal in matched {
                     let series = &hot.series[ordinal as usize];
                     if !series.is_empty() && series.overlaps(range) {
-                        visit_once(&hot.index, ordinal)?;
+                        live.insert(ordinal);
                     }
                 }
+                visit(&hot.index, &live);
             }
             let guard = self.snapshots.hold(state.catalog.version);
             (blocks_of(&state.catalog, tenant, range), guard)
@@ -128,17 +120,25 @@ impl Lake {
         for (number, metas) in by_day(&metas) {
             let day = self.days.day(tenant, number);
             let blocks = self.open_blocks(&day, metas).await?;
-            let day = Arc::clone(&day);
             let contents = day.contents();
+            let mut live = Bitmap::new(contents.index.len());
             let matched = matching_any(&contents.index, any_of);
+            count(&matched)?;
             for block in blocks {
+                let (min_ms, max_ms) = (block.meta.min_ms, block.meta.max_ms);
+                if any_of.is_empty() && range.start_ms <= min_ms && max_ms <= range.end_ms {
+                    // All of it is asked for: no need to look at each series' own times.
+                    block.places().iter().for_each(|(ordinal, _)| live.insert(*ordinal));
+                    continue;
+                }
                 for (place, in_block) in block.find(&matched) {
                     let times = block.index.series_times(in_block);
                     if times.is_some_and(|(min_ms, max_ms)| range.overlaps(min_ms, max_ms)) {
-                        visit_once(&contents.index, matched[place as usize])?;
+                        live.insert(matched[place as usize]);
                     }
                 }
             }
+            visit(&contents.index, &live);
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use hashbrown::HashMap;
 use weir_model::{Labels, LabelsRef, Matcher, MetricKind, SeriesId, Temporality};
 
 use crate::bitmap::Bitmap;
-use crate::block::series_order;
 
 /// Below this many candidates, looking at their labels is cheaper than uniting postings.
 const FEW: usize = 64;
@@ -113,14 +112,31 @@ impl SeriesIndex {
     /// All ordinals in the order in which a block holds series.
     pub(crate) fn block_order(&self) -> Arc<[u32]> {
         let sorted = || {
-            let mut ordinals: Vec<u32> = (0..self.series.len() as u32).collect();
-            ordinals.sort_unstable_by(|a, b| {
-                let (a, b) = (self.get(*a), self.get(*b));
-                series_order((a.labels.borrowed(), a.temporality), (b.labels.borrowed(), b.temporality))
+            // As `series_order` has it, but the metric's name is looked up once a series, not twice a
+            // comparison.
+            let keyed = self.series.iter().zip(0u32..).map(|(series, ordinal)| {
+                let IndexedSeries { labels, temporality, .. } = series;
+                (labels.metric_name(), labels.as_bytes(), *temporality == Temporality::Delta, ordinal)
             });
-            ordinals.into()
+            let mut keyed: Vec<_> = keyed.collect();
+            keyed.sort_unstable();
+            keyed.into_iter().map(|(.., ordinal)| ordinal).collect()
         };
         self.block_order.get_or_init(sorted).clone()
+    }
+
+    /// Names of the labels that a series among `live` has, in no order.
+    pub(crate) fn names_among(&self, live: &Bitmap) -> impl Iterator<Item = &str> {
+        let any = move |list: &Vec<u32>| list.iter().any(|ordinal| live.contains(*ordinal));
+        let among = self.postings.iter().filter(move |(_, values)| values.values().any(any));
+        among.map(|(name, _)| &**name)
+    }
+
+    /// Values of label `name` that a series among `live` has, in no order.
+    pub(crate) fn values_among(&self, name: &str, live: &Bitmap) -> impl Iterator<Item = &str> {
+        let any = move |list: &Vec<u32>| list.iter().any(|ordinal| live.contains(*ordinal));
+        let values = self.postings.get(name).into_iter().flatten();
+        values.filter(move |(_, list)| any(list)).map(|(value, _)| &**value)
     }
 
     /// Ordinals of the series that pass every matcher, ascending.
@@ -233,6 +249,27 @@ mod tests {
                 .filter(|o| matchers.iter().all(|m| m.matches(index.get(*o).labels.get(m.name()).unwrap_or(""))))
                 .collect();
             prop_assert_eq!(index.matching(&matchers), want);
+        }
+
+        #[test]
+        fn the_block_order_is_that_of_the_block_writer(
+            all in prop::collection::vec((labels(), "[mn]?", any::<bool>()), 0..60),
+        ) {
+            let mut index = SeriesIndex::default();
+            for (labels, name, delta) in &all {
+                let temporality = if *delta { Temporality::Delta } else { Temporality::Cumulative };
+                let mut named = weir_model::LabelsBuilder::from_labels(labels);
+                named.set("__name__", name);
+                let labels = named.build();
+                let id = SeriesId::of(labels.borrowed(), temporality);
+                index.insert(id, labels.borrowed(), MetricKind::Unknown, temporality);
+            }
+            let order = index.block_order();
+            prop_assert_eq!(order.len(), index.len());
+            for pair in order.windows(2) {
+                let key = |ordinal| (index.get(ordinal).labels.borrowed(), index.get(ordinal).temporality);
+                prop_assert!(crate::block::series_order(key(pair[0]), key(pair[1])).is_lt());
+            }
         }
     }
 

@@ -377,6 +377,21 @@ impl Expr {
         below + 1
     }
 
+    /// True when a subquery stands somewhere in it, so that its cost is not told by the query's own steps.
+    #[must_use]
+    pub fn has_subquery(&self) -> bool {
+        match &self.node {
+            Node::Number(_) | Node::String(_) | Node::Vector(_) | Node::Matrix(_) => false,
+            Node::Subquery(_) => true,
+            Node::Call(call) => call.args.iter().any(Self::has_subquery),
+            Node::Aggregate(aggregate) => {
+                aggregate.expr.has_subquery() || aggregate.param.as_ref().is_some_and(|p| p.has_subquery())
+            }
+            Node::Binary(binary) => binary.left.has_subquery() || binary.right.has_subquery(),
+            Node::Negate(inner) | Node::Paren(inner) => inner.has_subquery(),
+        }
+    }
+
     /// The type of the expression's value; unknown functions count as vectors.
     #[must_use]
     pub fn value_type(&self) -> ValueType {

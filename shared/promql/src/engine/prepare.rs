@@ -23,6 +23,14 @@ pub struct Prepared {
     limits: Limits,
 }
 
+impl Prepared {
+    /// Number of series that the query's selectors found: tells how much there is to evaluate.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.selections.iter().map(|selection| selection.series().len()).sum()
+    }
+}
+
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared")
