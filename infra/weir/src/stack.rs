@@ -33,6 +33,8 @@ use crate::template::{Schedule, TEMPLATE, Wiring};
 /// A write is to be visible 100 ms after it was acknowledged, so batches wait less here than a window
 /// in the template may ask for.
 const MAX_WINDOW: Duration = Duration::from_millis(20);
+/// Batches are cut smaller here than Lambda would: decoded, a record takes some twenty times its size.
+const MAX_BATCH_BYTES: usize = 1 << 20;
 /// How often the amount of hot data is looked at.
 const PRESSURE_CHECK: Duration = Duration::from_millis(200);
 /// How often files of the stream that are done with are given up.
@@ -185,6 +187,7 @@ impl Stack {
             options.window = consumer.window.min(MAX_WINDOW);
             options.max_records = consumer.batch_size;
             options.max_attempts = consumer.max_attempts;
+            options.max_bytes = MAX_BATCH_BYTES;
         }
         EventSource::new(self.stream.clone(), options)
     }

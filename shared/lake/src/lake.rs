@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use weir_platform::{Bucket, BucketError, Clock, SequenceNumber, ShardId};
 
@@ -162,29 +163,30 @@ impl Lake {
             let read = |key: String| {
                 let bucket = self.bucket.clone();
                 async move {
-                    let bytes = match bucket.get(&key).await {
+                    match bucket.get(&key).await {
                         // Compacted and deleted since the listing.
-                        Err(BucketError::NotFound { .. }) => return Ok(None),
-                        other => other?,
-                    };
-                    tokio::task::spawn_blocking(move || DecodedSegment::decode(&key, &bytes)).await?.map(Some)
+                        Err(BucketError::NotFound { .. }) => Ok(None),
+                        other => Ok(Some((key, other?))),
+                    }
                 }
             };
-            let segments: Vec<Result<Option<DecodedSegment>, LakeError>> =
+            let objects: Vec<Result<Option<(String, Bytes)>, LakeError>> =
                 gather(self.options.concurrency, page.into_iter().map(|object| read(object.key))).await?;
-            let segments = segments.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let now_ms = self.clock.now_ms();
-            let mut state = self.state_mut();
-            for decoded in segments.into_iter().flatten() {
+            // One decoded segment at a time: decoded, they take some twenty times the memory.
+            for object in objects {
+                let Some((key, bytes)) = object? else { continue };
+                let decoded =
+                    tokio::task::spawn_blocking(move || DecodedSegment::decode(&key, &bytes)).await??;
                 if decoded.header.shard != shard {
                     let key = keys::segment(shard, decoded.header.first);
                     let reason = format!("it says that it is of {}", decoded.header.shard);
                     return Err(LakeError::damaged(&key, reason));
                 }
                 let records = decoded.records.iter().map(|(sequence, record)| (*sequence, record));
-                state.absorb(&decoded.segment, decoded.bytes, records, now_ms);
+                let now_ms = self.clock.now_ms();
+                self.state_mut().absorb(&decoded.segment, decoded.bytes, records, now_ms);
             }
-            if !full || state.covered_through(shard) == covered {
+            if !full || self.covered_through(shard) == covered {
                 return Ok(());
             }
         }
