@@ -105,7 +105,7 @@ fn a_write_is_visible_within_a_tenth_of_a_second_of_its_acknowledgement() {
             weir.post("/api/v1/import/prometheus", &[], format!("seen {n}\n").as_bytes()).unwrap();
             let acknowledged = Instant::now();
             eventually(Duration::from_secs(2), || {
-                weir.query("seen").ok().filter(|r| r[0]["value"][1] == n.to_string())
+                weir.query("seen").ok().filter(|r| r[0]["value"][1].as_str() == Some(&format!("{n}")))
             });
             acknowledged.elapsed()
         })
@@ -218,11 +218,13 @@ fn statsd_over_udp_becomes_counters_gauges_distributions_and_sets() {
     let address = format!("127.0.0.1:{port}");
     let weir = Weir::start_with(folder.path(), &["--no-self", "--statsd-listen", &address]).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let send = |text: &str| socket.send_to(text.as_bytes(), &address).unwrap();
+    let send = |text: &str| {
+        socket.send_to(text.as_bytes(), &address).unwrap();
+    };
     send("jobs.done:2|c|@0.5|#queue:mail\njobs.done:1|c|#queue:mail");
     send("temperature:20|g\ntemperature:+2|g\ntemperature:-5|g");
-    (1..=100).for_each(|n| drop(send(&format!("latency:{n}|ms"))));
-    ["ann", "bob", "ann", "cid"].iter().for_each(|who| drop(send(&format!("users:{who}|s"))));
+    (1..=100).for_each(|n| send(&format!("latency:{n}|ms")));
+    ["ann", "bob", "ann", "cid"].iter().for_each(|who| send(&format!("users:{who}|s")));
     let value = |expr: &str| -> Option<f64> { weir.query(expr).ok()?[0]["value"][1].as_str()?.parse().ok() };
     let settle = |expr: &str, want: f64, tolerance: f64| {
         let mut last = None;

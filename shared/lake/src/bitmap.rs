@@ -35,6 +35,11 @@ impl Bitmap {
         self.words[ordinal as usize / 64] & (1 << (ordinal % 64)) != 0
     }
 
+    /// True when every ordinal below `len`, the bound, is in the set.
+    pub(crate) fn is_full(&self, len: usize) -> bool {
+        self.words.iter().map(|word| word.count_ones() as usize).sum::<usize>() == len
+    }
+
     /// Takes an ordinal below the bound out.
     #[inline]
     pub(crate) fn remove(&mut self, ordinal: u32) {

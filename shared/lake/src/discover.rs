@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use weir_model::{Labels, Matcher, TenantId};
 
 use crate::bitmap::Bitmap;
+use crate::days::OpenBlock;
 use crate::error::LakeError;
 use crate::head::TimeRange;
 use crate::lake::Lake;
@@ -122,19 +123,26 @@ impl Lake {
             let blocks = self.open_blocks(&day, metas).await?;
             let contents = day.contents();
             let mut live = Bitmap::new(contents.index.len());
-            let matched = matching_any(&contents.index, any_of);
-            count(&matched)?;
+            let within =
+                |block: &OpenBlock| range.start_ms <= block.meta.min_ms && block.meta.max_ms <= range.end_ms;
+            let mut rest = Vec::new();
             for block in blocks {
-                let (min_ms, max_ms) = (block.meta.min_ms, block.meta.max_ms);
-                if any_of.is_empty() && range.start_ms <= min_ms && max_ms <= range.end_ms {
+                if !any_of.is_empty() || !within(&block) {
+                    rest.push(block);
+                } else if !live.is_full(contents.index.len()) {
                     // All of it is asked for: no need to look at each series' own times.
                     block.places().iter().for_each(|(ordinal, _)| live.insert(*ordinal));
-                    continue;
                 }
-                for (place, in_block) in block.find(&matched) {
-                    let times = block.index.series_times(in_block);
-                    if times.is_some_and(|(min_ms, max_ms)| range.overlaps(min_ms, max_ms)) {
-                        live.insert(matched[place as usize]);
+            }
+            if !rest.is_empty() {
+                let matched = matching_any(&contents.index, any_of);
+                count(&matched)?;
+                for block in rest {
+                    for (place, in_block) in block.find(&matched) {
+                        let times = block.index.series_times(in_block);
+                        if times.is_some_and(|(min_ms, max_ms)| range.overlaps(min_ms, max_ms)) {
+                            live.insert(matched[place as usize]);
+                        }
                     }
                 }
             }
