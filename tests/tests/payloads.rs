@@ -1,8 +1,6 @@
 //! Every example payload of the reference documents, posted and asked for; and malformed bodies of every
 //! format, each with its own refusal.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -168,6 +166,9 @@ fn real_remote_write_bodies_are_accepted() {
     }
 }
 
+/// What the row shows, path, content type, body, status, and a part of the reason.
+type Refusal<'a> = (&'a str, &'a str, &'a str, Vec<u8>, u16, &'a str);
+
 #[test]
 fn malformed_bodies_of_every_format_get_their_own_refusal() {
     const WRITE: &str = "/api/v1/write";
@@ -178,7 +179,7 @@ fn malformed_bodies_of_every_format_get_their_own_refusal() {
     let v1 = "application/x-protobuf";
     let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
     let openmetrics = "application/openmetrics-text; version=1.0.0";
-    let rows: Vec<(&str, &str, &str, Vec<u8>, u16, &str)> = vec![
+    let rows: Vec<Refusal<'_>> = vec![
         ("remote write 1.0: no snappy", WRITE, v1, b"up 1".to_vec(), 400, "snappy"),
         ("remote write 1.0: no protobuf", WRITE, v1, body::snappy(b"\x0f\xff"), 400, "wire type"),
         ("remote write 1.0: cut off", WRITE, v1, body::snappy(b"\x0a\x10\x0a"), 400, "needs"),

@@ -106,10 +106,10 @@ pub(crate) async fn run(up: Up) -> Result<()> {
     match tokio::time::timeout(DRAIN_REST, rest).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => {
-            tracing::warn!(%error, "the stream was not drained; the next start goes on from there")
+            tracing::warn!(%error, "the stream was not drained; the next start goes on from there");
         }
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the stream's consumer failed; the next start goes on from there")
+            tracing::warn!(%error, "the stream's consumer failed; the next start goes on from there");
         }
         Err(_) => tracing::warn!("the stream was not drained in time; the next start goes on from there"),
     }
