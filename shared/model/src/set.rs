@@ -82,6 +82,8 @@ impl Default for UniqueSet {
     }
 }
 
+/// Equal encodings mean equal sets; the same members gathered in another order may differ in encoding
+/// and so compare unequal, though they count alike.
 impl PartialEq for UniqueSet {
     fn eq(&self, other: &Self) -> bool {
         self.to_bytes() == other.to_bytes()
