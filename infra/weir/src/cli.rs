@@ -57,7 +57,7 @@ pub(crate) struct Up {
     pub(crate) shards: u32,
 
     /// Hot samples at which compaction starts ahead of its schedule.
-    #[arg(long, env = "WEIR_HOT_SAMPLES", default_value_t = 2_000_000, value_name = "N")]
+    #[arg(long, env = "WEIR_HOT_SAMPLES", default_value_t = 1_000_000, value_name = "N")]
     pub(crate) hot_samples: u64,
 
     #[command(flatten, next_help_heading = "Limits")]
