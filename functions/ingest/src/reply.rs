@@ -30,11 +30,13 @@ pub(crate) fn outcome(dialect: Dialect, outcome: &Outcome) -> Response {
             .iter()
             .map(|r| json!({ "place": r.place, "reason": r.reason, "kind": r.kind.name() }))
             .collect();
+        let any = accepted.samples + accepted.histograms > 0;
+        let rest = if any { "the rest accepted" } else { "nothing accepted" };
         let told = rejections.first.first().map(ToString::to_string).unwrap_or_default();
         let body = json!({
             "status": "error",
             "errorType": "bad_data",
-            "error": format!("{} rejected, the rest accepted; first: {told}", rejections.total),
+            "error": format!("{} rejected, {rest}; first: {told}", rejections.total),
             "accepted": counts(accepted),
             "rejected": rejections.total,
             "reasons": reasons,
