@@ -19,6 +19,7 @@ mod sink;
 pub mod statsd;
 pub mod text;
 mod timestamp;
+pub mod tsdb;
 
 pub use limits::Limits;
 pub use outcome::{Accepted, ErrorKind, FormatError, Parsed, RejectKind, Rejection, Rejections};
