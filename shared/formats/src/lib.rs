@@ -1,4 +1,4 @@
-//! Wire formats in: bytes of a request to a checked batch, one module per format.
+//! Wire formats in, one module per format: bytes of a request to a checked batch; and the text forms out.
 //!
 //! Every parser has the same shape: body, time of arrival and [`Limits`] in, [`Parsed`] out. A body
 //! that cannot be read at all is a [`FormatError`]; a single bad line, series or document is
@@ -7,6 +7,7 @@
 
 pub mod batch;
 mod canonical;
+pub mod csv;
 pub mod encoding;
 pub mod json;
 mod limits;
@@ -15,6 +16,7 @@ mod number;
 mod outcome;
 mod protobuf;
 pub mod remote_write;
+pub mod series_lines;
 mod sink;
 pub mod statsd;
 pub mod text;

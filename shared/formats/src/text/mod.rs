@@ -9,6 +9,7 @@
 //! series are gauges (they hold a time).
 
 mod line;
+mod write;
 
 use std::collections::HashMap;
 
@@ -21,6 +22,8 @@ use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
 use crate::sink::Sink;
 use crate::timestamp;
 use line::Sample;
+
+pub use write::{NotInText, Writer};
 
 /// The two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
