@@ -29,6 +29,7 @@ mod series_index;
 mod snapshots;
 mod state;
 mod statistics;
+pub mod table;
 
 pub use append::{Appended, Incoming};
 pub use compact::{CompactMode, CompactReport};

@@ -93,6 +93,7 @@ pub use cursor::BlockCursor;
 pub use error::BlockError;
 pub use index::{BlockIndex, BlockLabels};
 pub use plan::{BlockPages, ReadPlan};
+pub(crate) use series_table::temporality_name;
 pub use writer::{
     BlockOptions, BlockStats, BlockWriter, EncodedBlock, MAX_SAMPLES_PER_SERIES, MAX_SERIES, SeriesEntry,
     series_order,

@@ -57,7 +57,7 @@ pub(super) struct SeriesTable {
 }
 
 /// The name of a temporality in the table.
-pub(super) fn temporality_name(temporality: Temporality) -> &'static str {
+pub(crate) fn temporality_name(temporality: Temporality) -> &'static str {
     match temporality {
         Temporality::Cumulative => "cumulative",
         Temporality::Delta => "delta",
