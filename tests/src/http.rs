@@ -95,6 +95,21 @@ impl Client {
     }
 }
 
+impl Client {
+    /// A request of any method, without a body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn send(&self, method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Reply> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = self.0.configure_request(request.body(())?).allow_non_standard_methods(true).build();
+        reply(self.0.run(request)?)
+    }
+}
+
 /// `GET` on a connection of its own.
 ///
 /// # Errors

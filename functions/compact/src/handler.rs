@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use weir_api::Function;
 use weir_lake::{CompactMode, CompactReport, GarbageReport, Lake, LakeError};
 use weir_platform::{MetricSpec, MetricType, Telemetry};
 
@@ -74,16 +73,23 @@ impl Compact {
     /// The function's HTTP side: `POST /api/v1/admin/compact` runs a full compaction and answers with
     /// what it did.
     pub fn router(self) -> Router {
-        Router::new().route("/api/v1/admin/compact", post(compact_now)).with_state(self)
+        weir_api::router(Function::Compact, move |_route, _request| {
+            let compact = self.clone();
+            async move { compact_now(&compact).await }
+        })
     }
 }
 
-async fn compact_now(State(compact): State<Compact>) -> Response {
+async fn compact_now(compact: &Compact) -> Response {
     match compact.handle(CompactEvent { full: true }).await {
         Ok(outcome) => Json(outcome).into_response(),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "compaction failed");
-            let body = serde_json::json!({ "status": "error", "error": "compaction failed; try again, and see the log" });
+            let body = serde_json::json!({
+                "status": "error",
+                "errorType": "unavailable",
+                "error": "compaction failed; try again, and see the log",
+            });
             (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "5")], Json(body)).into_response()
         }
     }

@@ -36,13 +36,14 @@ impl Dialect {
         }
     }
 
-    /// The dialect of an import path's last segment.
-    pub(crate) fn of_path(name: &str) -> Option<Self> {
-        Some(match name {
-            "prometheus" => Self::Text,
-            "statsd" => Self::Statsd,
-            "json" | "custom" => Self::Json,
-            "batch" => Self::Batch,
+    /// The dialect of a route of the API's table.
+    pub(crate) fn of_route(id: &str) -> Option<Self> {
+        Some(match id {
+            "write" | "push" => Self::RemoteWrite,
+            "import_prometheus" | "internal_prometheus" => Self::Text,
+            "import_statsd" => Self::Statsd,
+            "import_json" | "internal_custom" => Self::Json,
+            "import_batch" | "internal_batch" => Self::Batch,
             _ => return None,
         })
     }

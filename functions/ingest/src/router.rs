@@ -1,12 +1,11 @@
 //! The routes of the ingest function.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{Request, StatusCode};
+use axum::http::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
+use weir_api::{Function, Route};
 use weir_formats::encoding;
 use weir_model::RecordKey;
 
@@ -17,32 +16,20 @@ use crate::{metrics, reply};
 
 /// The function's routes. They never answer 5xx for what a sender did wrong.
 pub fn router(ingest: Ingest) -> Router {
-    Router::new()
-        .route("/api/v1/write", post(remote_write))
-        .route("/api/v1/push", post(remote_write))
-        .route("/api/v1/import/{dialect}", post(import))
-        .route("/api/v1/internal/metrics/health", get(health))
-        .route("/api/v1/internal/metrics/{dialect}", post(import))
-        .with_state(ingest)
-}
-
-async fn remote_write(State(ingest): State<Ingest>, request: Request<Body>) -> Response {
-    answer(&ingest, Dialect::RemoteWrite, request).await
-}
-
-async fn import(State(ingest): State<Ingest>, Path(name): Path<String>, request: Request<Body>) -> Response {
-    match Dialect::of_path(&name) {
-        Some(dialect) => answer(&ingest, dialect, request).await,
-        None => {
-            let error = format!("there is no import format {name:?}; use prometheus, statsd, json or batch");
-            let body = json!({ "status": "error", "errorType": "not_found", "error": error });
-            (StatusCode::NOT_FOUND, Json(body)).into_response()
+    weir_api::router(Function::Ingest, move |route: &'static Route, request| {
+        let ingest = ingest.clone();
+        async move {
+            match Dialect::of_route(route.id) {
+                Some(dialect) => answer(&ingest, dialect, request).await,
+                None if route.id == "internal_health" => health(&ingest).into_response(),
+                None => weir_api::nothing_here(request).await,
+            }
         }
-    }
+    })
 }
 
 /// Health as the module specification wants it: answers while the function can take requests.
-async fn health(State(ingest): State<Ingest>) -> Json<serde_json::Value> {
+fn health(ingest: &Ingest) -> Json<serde_json::Value> {
     Json(
         json!({ "status": "healthy", "service": "weir", "version": env!("CARGO_PKG_VERSION"), "time_ms": ingest.now_ms() }),
     )

@@ -7,12 +7,9 @@ use serde_json::json;
 use weir_model::Matcher;
 
 use crate::error::ApiError;
-use crate::json::{put_labels, put_string};
+use crate::json::{put_labels, put_string, success as success_envelope};
 use crate::params::{MAX_TIME_MS, MIN_TIME_MS};
 use crate::router::{Asked, Query, json_response};
-
-/// Most selectors of one request.
-const MAX_SELECTORS: usize = 100;
 
 struct Wanted {
     selectors: Vec<Vec<Matcher>>,
@@ -25,19 +22,7 @@ struct Wanted {
 impl Wanted {
     fn read(query: &Query, asked: &Asked) -> Result<Self, ApiError> {
         let params = &asked.params;
-        let texts: Vec<&str> = params.all("match[]").collect();
-        if texts.len() > MAX_SELECTORS {
-            return Err(ApiError::bad_data(format!(
-                "{} match[] parameters given, at most {MAX_SELECTORS}",
-                texts.len()
-            )));
-        }
-        let selector = |text: &&str| {
-            weir_promql::parse_selector(text)
-                .map(|selector| selector.matchers)
-                .map_err(|error| ApiError::bad_data(format!("invalid parameter \"match[]\": {error}")))
-        };
-        let selectors = texts.iter().map(selector).collect::<Result<_, _>>()?;
+        let selectors = params.selectors("match[]")?;
         let start_ms = params.time("start")?.unwrap_or(MIN_TIME_MS);
         let end_ms = params.time("end")?.unwrap_or(MAX_TIME_MS);
         if end_ms < start_ms {
@@ -151,11 +136,12 @@ fn unescape(name: &str) -> String {
     out
 }
 
-/// `/api/v1/metadata`
+/// `/api/v1/metadata`. Unlike elsewhere a limit of zero gives nothing, and a negative one is none.
 pub(crate) async fn metadata(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
     let params = &asked.params;
-    let limit = params.limit("limit")?.unwrap_or(usize::MAX);
-    let per_metric = params.limit("limit_per_metric")?.unwrap_or(usize::MAX);
+    let limit = params.whole("limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let per_metric = params.whole("limit_per_metric")?.and_then(|limit| usize::try_from(limit).ok());
+    let per_metric = per_metric.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let bound = query.0.options.max_series;
     let entries = query.0.lake.metadata(&asked.tenant, params.get("metric"), bound).await?;
     let mut families: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
@@ -168,8 +154,7 @@ pub(crate) async fn metadata(query: &Query, asked: &Asked) -> Result<Response, A
             told.push(json!({ "type": entry.kind.name(), "help": entry.help, "unit": entry.unit }));
         }
     }
-    let body = json!({ "status": "success", "data": families });
-    Ok(json_response(body.to_string().into_bytes()))
+    Ok(success_envelope(&families))
 }
 
 #[cfg(test)]

@@ -58,6 +58,16 @@ impl ApiError {
         Self::new(Kind::BadData, message)
     }
 
+    /// The request is fine, its answer is not possible.
+    pub(crate) fn execution(message: impl Into<String>) -> Self {
+        Self::new(Kind::Execution, message)
+    }
+
+    /// The time was not enough.
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::new(Kind::Timeout, message)
+    }
+
     /// The error type, for counting.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()

@@ -51,12 +51,6 @@ pub(crate) async fn range(query: &Query, asked: &Asked) -> Result<Response, ApiE
     run(query, asked, weir_promql::Query::range(expr, text, start_ms, end_ms, step_ms), limit).await
 }
 
-/// `/api/v1/format_query`
-pub(crate) fn format(asked: &Asked) -> Result<Response, ApiError> {
-    let formatted = parse(asked.params.required("query")?)?.to_string();
-    Ok(json_response(json!({ "status": "success", "data": formatted }).to_string().into_bytes()))
-}
-
 fn parse(text: &str) -> Result<weir_promql::ast::Expr, ApiError> {
     weir_promql::parse(text)
         .map_err(|error| ApiError::bad_data(format!("invalid parameter \"query\": {error}")))

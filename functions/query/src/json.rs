@@ -1,6 +1,19 @@
 //! Prometheus' JSON by hand where results are large: numbers as strings, timestamps in seconds.
 
+use axum::response::Response;
+use serde::Serialize;
 use weir_model::{BucketSide, Histogram, Labels};
+
+use crate::router::json_response;
+
+/// The success envelope around small data; large data is written by hand.
+pub(crate) fn success(data: &impl Serialize) -> Response {
+    let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
+    // Writing values of ours to memory cannot fail.
+    let _ = serde_json::to_writer(&mut out, data);
+    out.push(b'}');
+    json_response(out)
+}
 
 /// Appends a string with JSON's quotes and escapes.
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {

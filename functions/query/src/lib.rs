@@ -1,17 +1,21 @@
 //! The query function: the Prometheus HTTP API over the lake.
 //!
-//! `router` names the routes; `evaluate` answers queries, `discovery` says what series, labels and
-//! metadata there are, `status` what this server is. All of them answer in Prometheus' own JSON, so a
-//! Prometheus data source needs the URL alone.
+//! `router` takes the routes of the API's table to their modules, which have the routes' names. All of them
+//! answer in Prometheus' own JSON, so a Prometheus data source needs the URL alone.
 
+mod batch;
 mod discovery;
 mod error;
 mod evaluate;
+mod federate;
 mod json;
 mod metrics;
 mod params;
 mod router;
+mod rules;
 mod status;
 mod storage;
+mod syntax;
+mod targets;
 
 pub use router::{Query, QueryOptions, router};

@@ -1,6 +1,7 @@
 //! Request parameters of the Prometheus HTTP API, from the query string or a form body alike.
 
 use weir_formats::from_iso8601;
+use weir_model::Matcher;
 
 use crate::error::ApiError;
 
@@ -9,6 +10,8 @@ pub(crate) const MIN_TIME_MS: i64 = weir_formats::Limits::MIN_TIMESTAMP_MS;
 pub(crate) const MAX_TIME_MS: i64 = weir_formats::Limits::MAX_TIMESTAMP_MS;
 /// Most parameters of one request.
 const MAX_PARAMS: usize = 1024;
+/// Most selectors of one request.
+const MAX_SELECTORS: usize = 100;
 
 /// Decoded parameters in the order given.
 #[derive(Debug, Default)]
@@ -26,6 +29,11 @@ impl Params {
             )));
         }
         Ok(Self(pairs))
+    }
+
+    /// Parameters that came otherwise than in a query string.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
     }
 
     /// The first value of `name`; an empty one counts as absent, as in Prometheus.
@@ -72,11 +80,39 @@ impl Params {
 
     /// A limit; zero and absent mean none.
     pub(crate) fn limit(&self, name: &str) -> Result<Option<usize>, ApiError> {
+        match self.whole(name)? {
+            Some(limit) if limit < 0 => Err(ApiError::bad_data(format!(
+                "invalid parameter {name:?}: limit must be non-negative, not {limit}"
+            ))),
+            limit => Ok(limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0)),
+        }
+    }
+
+    /// A whole number of any sign.
+    pub(crate) fn whole(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let refusal =
-            || ApiError::bad_data(format!("invalid parameter {name:?}: {text:?} is no whole number"));
-        let limit: usize = text.parse().map_err(|_| refusal())?;
-        Ok((limit > 0).then_some(limit))
+        text.parse().map(Some).map_err(|_| {
+            ApiError::bad_data(format!("invalid parameter {name:?}: limit must be a number, not {text:?}"))
+        })
+    }
+
+    /// Series selectors, as each value of `name` gives one.
+    pub(crate) fn selectors(&self, name: &str) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let invalid = |reason: String| ApiError::bad_data(format!("invalid parameter {name:?}: {reason}"));
+        let count = self.all(name).count();
+        if count > MAX_SELECTORS {
+            return Err(invalid(format!("{count} selectors given, at most {MAX_SELECTORS}")));
+        }
+        let selector = |text: &str| {
+            let selector = weir_promql::parse_selector(text).map_err(|error| invalid(error.to_string()))?;
+            if selector.matchers.iter().all(Matcher::matches_absent) {
+                return Err(invalid(format!(
+                    "{name} must contain at least one non-empty matcher, unlike {text:?}"
+                )));
+            }
+            Ok(selector.matchers)
+        };
+        self.all(name).map(selector).collect()
     }
 }
 

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, Method, Request, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::{RequestPartsExt, Router};
 use tokio::sync::Semaphore;
+use weir_api::{Function, Route};
 use weir_lake::Lake;
 use weir_model::TenantId;
 use weir_platform::{Clock, Telemetry};
 
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
-use crate::{discovery, evaluate, metrics, status};
+use crate::{batch, discovery, evaluate, federate, metrics, rules, status, syntax, targets};
 
 /// Bounds of the function.
 #[derive(Debug, Clone)]
@@ -78,20 +78,23 @@ impl Query {
 
 /// The function's routes.
 pub fn router(query: Query) -> Router {
-    let both = || get(answer).merge(post(answer));
-    Router::new()
-        .route("/api/v1/query", both())
-        .route("/api/v1/query_range", both())
-        .route("/api/v1/series", both())
-        .route("/api/v1/labels", both())
-        .route("/api/v1/label/{name}/values", get(label_values))
-        .route("/api/v1/metadata", get(answer))
-        .route("/api/v1/format_query", both())
-        .route("/api/v1/status/{topic}", get(answer))
-        .route("/api/v1/internal/metrics/query", both())
-        .route("/api/v1/internal/metrics/labels", get(answer))
-        .route("/api/v1/internal/metrics/series", get(answer))
-        .with_state(query)
+    weir_api::router(Function::Query, move |route: &'static Route, request| {
+        let query = query.clone();
+        async move {
+            let started = Instant::now();
+            let done = answer(&query, route, request).await;
+            query.0.count(route.path, started, &done);
+            done.unwrap_or_else(IntoResponse::into_response)
+        }
+    })
+}
+
+impl Inner {
+    fn count(&self, path: &str, started: Instant, done: &Result<Response, ApiError>) {
+        let outcome = done.as_ref().map_or_else(ApiError::name, |_| "success");
+        self.telemetry.add(&metrics::REQUESTS, &[("route", path), ("outcome", outcome)], 1.0);
+        self.telemetry.add(&metrics::SECONDS, &[("route", path)], started.elapsed().as_secs_f64());
+    }
 }
 
 /// A request that has been read: whose it is and what it asks.
@@ -100,16 +103,54 @@ pub(crate) struct Asked {
     pub(crate) params: Params,
 }
 
-impl Asked {
-    async fn read(query: &Query, request: Request<Body>) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let tenant = tenant(&parts.headers)?;
-        let raw = if parts.method == Method::POST {
-            form(query, &parts.headers, body, parts.uri.query()).await?
-        } else {
-            Bytes::copy_from_slice(parts.uri.query().unwrap_or("").as_bytes())
-        };
-        Ok(Self { tenant, params: Params::decode(&raw)? })
+async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let tenant = tenant(&parts.headers)?;
+    if route.id == "internal_query_batch" {
+        return batch::answer(query, tenant, body).await;
+    }
+    let raw = if parts.method == Method::POST {
+        form(query, &parts.headers, body, parts.uri.query()).await?
+    } else {
+        Bytes::copy_from_slice(parts.uri.query().unwrap_or("").as_bytes())
+    };
+    let asked = &Asked { tenant, params: Params::decode(&raw)? };
+    match route.id {
+        "query" => evaluate::instant(query, asked).await,
+        "query_range" => evaluate::range(query, asked).await,
+        // The module specification has one path for both: with a range it is a range query.
+        "internal_query" if asked.params.get("start").is_some() => evaluate::range(query, asked).await,
+        "internal_query" => evaluate::instant(query, asked).await,
+        "format_query" => syntax::format(asked),
+        "parse_query" => syntax::tree(asked),
+        "federate" => federate::answer(query, asked, &parts.headers).await,
+        "series" | "internal_series" => discovery::series(query, asked).await,
+        "labels" | "internal_labels" => discovery::labels(query, asked).await,
+        "label_values" | "internal_label_values" => {
+            let Path(name) = parts.extract::<Path<String>>().await.map_err(|error| {
+                ApiError::bad_data(format!("the label's name in the path cannot be read: {error}"))
+            })?;
+            discovery::label_values(query, asked, &name).await
+        }
+        "metadata" => discovery::metadata(query, asked).await,
+        "rules" => rules::rules(asked),
+        "alerts" => Ok(rules::alerts()),
+        "targets" => Ok(targets::targets(asked)),
+        "targets_metadata" => targets::metadata(asked),
+        "scrape_pools" => Ok(targets::pools()),
+        "alertmanagers" => Ok(targets::alertmanagers()),
+        "notifications" => Ok(targets::notifications()),
+        "status_buildinfo" => Ok(status::build_info()),
+        "status_config" => Ok(status::config(query)),
+        "status_flags" => Ok(status::flags(query)),
+        "status_runtimeinfo" => Ok(status::runtime_info(query)),
+        "status_tsdb" => status::cardinality(query, asked).await,
+        "status_walreplay" => Ok(status::replay()),
+        "openapi" => Ok(json_response(weir_api::document().to_string().into_bytes())),
+        "healthy" => Ok("Weir is healthy.\n".into_response()),
+        "ready" => Ok("Weir is ready.\n".into_response()),
+        "health" => Ok("OK".into_response()),
+        other => Err(ApiError::new(Kind::NotFound, format!("{other} is not built yet"))),
     }
 }
 
@@ -142,60 +183,7 @@ fn tenant(headers: &HeaderMap) -> Result<TenantId, ApiError> {
     TenantId::new(name).map_err(|error| ApiError::bad_data(format!("X-Scope-OrgID: {error}")))
 }
 
-async fn label_values(
-    State(query): State<Query>,
-    Path(name): Path<String>,
-    request: Request<Body>,
-) -> Response {
-    let started = Instant::now();
-    let done = match Asked::read(&query, request).await {
-        Ok(asked) => discovery::label_values(&query, &asked, &name).await,
-        Err(error) => Err(error),
-    };
-    finish(&query, "/api/v1/label/{name}/values", started, done)
-}
-
-async fn answer(State(query): State<Query>, request: Request<Body>) -> Response {
-    let started = Instant::now();
-    let path = request.uri().path().to_owned();
-    let done = match Asked::read(&query, request).await {
-        Ok(asked) => dispatch(&query, &path, asked).await,
-        Err(error) => Err(error),
-    };
-    finish(&query, &path, started, done)
-}
-
-async fn dispatch(query: &Query, path: &str, asked: Asked) -> Result<Response, ApiError> {
-    match path.trim_start_matches("/api/v1/") {
-        "query" => evaluate::instant(query, &asked).await,
-        "query_range" => evaluate::range(query, &asked).await,
-        // The module specification has one path for both: with a range it is a range query.
-        "internal/metrics/query" if asked.params.get("start").is_some() => {
-            evaluate::range(query, &asked).await
-        }
-        "internal/metrics/query" => evaluate::instant(query, &asked).await,
-        "series" | "internal/metrics/series" => discovery::series(query, &asked).await,
-        "labels" | "internal/metrics/labels" => discovery::labels(query, &asked).await,
-        "metadata" => discovery::metadata(query, &asked).await,
-        "format_query" => evaluate::format(&asked),
-        other => status::topic(query, other),
-    }
-}
-
-fn finish(query: &Query, path: &str, started: Instant, done: Result<Response, ApiError>) -> Response {
-    let outcome = done.as_ref().map_or_else(ApiError::name, |_| "success");
-    let telemetry = &query.0.telemetry;
-    telemetry.add(&metrics::REQUESTS, &[("route", path), ("outcome", outcome)], 1.0);
-    telemetry.add(&metrics::SECONDS, &[("route", path)], started.elapsed().as_secs_f64());
-    done.unwrap_or_else(IntoResponse::into_response)
-}
-
 /// A finished JSON body.
 pub(crate) fn json_response(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// A route that later work will fill.
-pub(crate) fn not_built(what: &str) -> ApiError {
-    ApiError::new(Kind::NotFound, format!("{what} is not built yet"))
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tower::ServiceExt;
+use weir_api::Function;
 use weir_platform::Telemetry;
 
 use crate::template::Wiring;
@@ -32,13 +31,12 @@ pub(crate) fn router(
             Ok(Target { method: route.method.clone(), pattern, function: function.clone() })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Router::new()
-        .route("/-/healthy", get(|| async { "Weir is healthy.\n" }))
-        .route("/-/ready", get(|| async { "Weir is ready.\n" }))
-        .route("/health", get(|| async { "OK" }))
-        .route("/metrics", get(move || own_metrics(telemetry.clone())))
-        .fallback(dispatch)
-        .with_state(Arc::new(routes)))
+    let local = weir_api::router(Function::Local, move |_route, _request| {
+        let telemetry = telemetry.clone();
+        async move { own_metrics(&telemetry).into_response() }
+    });
+    let routes = Arc::new(routes);
+    Ok(local.fallback(move |request: Request<Body>| dispatch(routes.clone(), request)))
 }
 
 /// A route of the template and the function behind it.
@@ -86,7 +84,7 @@ impl Pattern {
     }
 }
 
-async fn dispatch(State(routes): State<Arc<Vec<Target>>>, request: Request<Body>) -> Response {
+async fn dispatch(routes: Arc<Vec<Target>>, request: Request<Body>) -> Response {
     let path = request.uri().path();
     // HEAD goes where GET goes.
     let method = if request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
@@ -99,17 +97,15 @@ async fn dispatch(State(routes): State<Arc<Vec<Target>>>, request: Request<Body>
             Err(never) => match never {},
         };
     }
-    let known: Vec<&str> = matching().map(|(_, t)| t.method.as_str()).collect();
-    let (status, error) = if known.is_empty() {
-        (StatusCode::NOT_FOUND, format!("there is nothing at {path}; the README lists every path"))
+    let known: Vec<&str> = matching().map(|(_, t)| t.method.as_str()).filter(|m| *m != "OPTIONS").collect();
+    if known.is_empty() {
+        weir_api::nothing_here(request).await
     } else {
-        (StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes {}, not {method}", known.join(", ")))
-    };
-    let body = serde_json::json!({ "status": "error", "errorType": "not_found", "error": error });
-    (status, axum::Json(body)).into_response()
+        weir_api::not_allowed(&request, &known.join(", "))
+    }
 }
 
-async fn own_metrics(telemetry: Arc<Telemetry>) -> impl IntoResponse {
+fn own_metrics(telemetry: &Telemetry) -> impl IntoResponse + use<> {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry.to_text())
 }
 

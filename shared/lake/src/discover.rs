@@ -81,7 +81,7 @@ impl Lake {
     }
 
     /// Visits each index that knows of matching series with samples about the range, with those series.
-    async fn each_index(
+    pub(crate) async fn each_index(
         &self,
         tenant: &TenantId,
         any_of: &[Vec<Matcher>],

@@ -8,6 +8,7 @@
 mod append;
 mod bitmap;
 pub mod block;
+mod cardinality;
 mod compact;
 mod days;
 mod discover;
@@ -32,6 +33,7 @@ mod statistics;
 pub mod table;
 
 pub use append::{Appended, Incoming};
+pub use cardinality::Cardinality;
 pub use compact::{CompactMode, CompactReport};
 pub use error::LakeError;
 pub use garbage::GarbageReport;

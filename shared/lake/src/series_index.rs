@@ -139,6 +139,18 @@ impl SeriesIndex {
         values.filter(move |(_, list)| any(list)).map(|(value, _)| &**value)
     }
 
+    /// Visits each pair of a label's name and value with how many series among `among` have it, unless none.
+    pub(crate) fn each_pair_among(&self, among: &Bitmap, mut visit: impl FnMut(&str, &str, u64)) {
+        for (name, values) in &self.postings {
+            for (value, list) in values {
+                let series = list.iter().filter(|ordinal| among.contains(**ordinal)).count() as u64;
+                if series > 0 {
+                    visit(name, value, series);
+                }
+            }
+        }
+    }
+
     /// Ordinals of the series that pass every matcher, ascending.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
         // Matchers that a series without the label fails can be answered from postings alone.

@@ -8,6 +8,7 @@
 //! A series takes the type of its family, so `x_bucket` is of kind histogram; OpenMetrics' `_created`
 //! series are gauges (they hold a time).
 
+pub mod exposition;
 mod line;
 mod write;
 

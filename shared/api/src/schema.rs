@@ -1,0 +1,273 @@
+//! JSON Schemas of the answers.
+
+use serde_json::{Value, json};
+
+/// Prometheus' error envelope. A refused body of samples says more: what was accepted, and why not the rest.
+pub(crate) fn error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["status", "errorType", "error"],
+        "properties": {
+            "status": { "const": "error" },
+            "errorType": { "enum": ["bad_data", "execution", "timeout", "canceled", "unavailable", "internal", "not_found", "too_large"] },
+            "error": { "type": "string" },
+            "accepted": accepted_counts(),
+            "rejected": count(),
+            "reasons": { "type": "object", "additionalProperties": count() },
+            "first": { "type": "array", "items": object(&[("place", text()), ("reason", text()), ("kind", text())]) },
+            "ignored": count(),
+        },
+    })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn number() -> Value {
+    json!({ "type": "number" })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+/// An object all of whose listed properties are there.
+fn object(properties: &[(&str, Value)]) -> Value {
+    let required: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
+    let properties: serde_json::Map<String, Value> =
+        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn labels() -> Value {
+    json!({ "type": "object", "additionalProperties": text() })
+}
+
+/// Prometheus' success envelope around `data`.
+fn success(data: Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["status", "data"],
+        "properties": {
+            "status": { "const": "success" },
+            "data": data,
+            "warnings": list(text()),
+            "infos": list(text()),
+        },
+    })
+}
+
+/// A list of so many items of several kinds. (Their order is beyond what the fuzzer understands.)
+fn tuple(length: usize, kinds: &[Value]) -> Value {
+    json!({ "type": "array", "items": { "anyOf": kinds }, "minItems": length, "maxItems": length })
+}
+
+fn float_point() -> Value {
+    tuple(2, &[number(), text()])
+}
+
+fn histogram_point() -> Value {
+    let mut histogram = object(&[("count", text()), ("sum", text())]);
+    histogram["properties"]["buckets"] = list(tuple(4, &[json!({ "type": "integer", "minimum": 0, "maximum": 3 }), text()]));
+    tuple(2, &[number(), histogram])
+}
+
+fn query_data() -> Value {
+    let result =
+        |kind: &str, result: Value| object(&[("resultType", json!({ "const": kind })), ("result", result)]);
+    let series = |properties: &[(&str, Value)]| {
+        let mut series = object(&[("metric", labels())]);
+        for (name, schema) in properties {
+            series["properties"][*name] = schema.clone();
+        }
+        list(series)
+    };
+    json!({ "oneOf": [
+        result("scalar", float_point()),
+        result("string", float_point()),
+        result("vector", series(&[("value", float_point()), ("histogram", histogram_point())])),
+        result("matrix", series(&[("values", list(float_point())), ("histograms", list(histogram_point()))])),
+    ] })
+}
+
+/// What a query answers.
+pub(crate) fn query() -> Value {
+    success(query_data())
+}
+
+/// The queries of a batch.
+pub(crate) fn query_batch_body() -> Value {
+    let mut query = json!({
+        "type": "object",
+        "required": ["query"],
+        "properties": { "query": { "type": "string", "minLength": 1 } },
+    });
+    for name in ["time", "start", "end", "step", "timeout", "limit"] {
+        query["properties"][name] = json!({ "type": ["string", "number"] });
+    }
+    let queries = json!({ "type": "array", "items": { "anyOf": [{ "type": "string", "minLength": 1 }, query] }, "maxItems": 100 });
+    json!({
+        "anyOf": [queries, { "type": "object", "required": ["queries"], "properties": { "queries": queries } }],
+        "example": [{ "query": "up" }, { "query": "sum(up)", "start": 0, "end": 60, "step": 15 }],
+    })
+}
+
+/// One answer for each query of a batch, failures among them.
+pub(crate) fn query_batch() -> Value {
+    success(list(json!({ "anyOf": [query(), error()] })))
+}
+
+/// An expression in canonical form.
+pub(crate) fn formatted() -> Value {
+    success(text())
+}
+
+/// A syntax tree.
+pub(crate) fn syntax_tree() -> Value {
+    success(object(&[("type", text())]))
+}
+
+/// Label sets.
+pub(crate) fn series() -> Value {
+    success(list(labels()))
+}
+
+/// Names or values.
+pub(crate) fn texts() -> Value {
+    success(list(text()))
+}
+
+/// Metadata by family.
+pub(crate) fn metadata() -> Value {
+    let entry = object(&[("type", text()), ("help", text()), ("unit", text())]);
+    success(json!({ "type": "object", "additionalProperties": list(entry) }))
+}
+
+/// Rule groups.
+pub(crate) fn rules() -> Value {
+    success(object(&[(
+        "groups",
+        list(object(&[("name", text()), ("file", text()), ("rules", list(json!({})))])),
+    )]))
+}
+
+/// Alerts that are pending or firing.
+pub(crate) fn alerts() -> Value {
+    let alert =
+        object(&[("labels", labels()), ("annotations", labels()), ("state", text()), ("value", text())]);
+    success(object(&[("alerts", list(alert))]))
+}
+
+/// Scraped targets.
+pub(crate) fn targets() -> Value {
+    success(object(&[("activeTargets", list(json!({}))), ("droppedTargets", list(json!({})))]))
+}
+
+/// Metadata by target.
+pub(crate) fn target_metadata() -> Value {
+    success(list(object(&[("target", labels()), ("type", text()), ("help", text()), ("unit", text())])))
+}
+
+/// Scrape pools.
+pub(crate) fn scrape_pools() -> Value {
+    success(object(&[("scrapePools", list(text()))]))
+}
+
+/// Alertmanagers.
+pub(crate) fn alertmanagers() -> Value {
+    let them = || list(object(&[("url", text())]));
+    success(object(&[("activeAlertmanagers", them()), ("droppedAlertmanagers", them())]))
+}
+
+/// Notifications of the server to its users.
+pub(crate) fn notifications() -> Value {
+    success(list(json!({})))
+}
+
+/// What is built.
+pub(crate) fn build_info() -> Value {
+    success(object(
+        &["version", "revision", "branch", "buildUser", "buildDate", "goVersion"].map(|name| (name, text())),
+    ))
+}
+
+/// The configuration as YAML.
+pub(crate) fn config() -> Value {
+    success(object(&[("yaml", text())]))
+}
+
+/// Settings by name.
+pub(crate) fn flags() -> Value {
+    success(labels())
+}
+
+/// How the process runs.
+pub(crate) fn runtime_info() -> Value {
+    success(object(&[("startTime", text()), ("serverTime", text()), ("storageRetention", text())]))
+}
+
+/// Cardinality.
+pub(crate) fn cardinality() -> Value {
+    let head = object(&[
+        ("numSeries", count()),
+        ("numLabelPairs", count()),
+        ("chunkCount", count()),
+        ("minTime", json!({ "type": "integer" })),
+        ("maxTime", json!({ "type": "integer" })),
+    ]);
+    let ranked = || list(object(&[("name", text()), ("value", count())]));
+    success(object(&[
+        ("headStats", head),
+        ("seriesCountByMetricName", ranked()),
+        ("labelValueCountByLabelName", ranked()),
+        ("memoryInBytesByLabelName", ranked()),
+        ("seriesCountByLabelValuePair", ranked()),
+    ]))
+}
+
+/// How far a replay is.
+pub(crate) fn wal_replay() -> Value {
+    success(object(&[("min", count()), ("max", count()), ("current", count())]))
+}
+
+/// Exemplars by series.
+#[allow(dead_code, reason = "its route comes with stored exemplars")]
+pub(crate) fn exemplars() -> Value {
+    let exemplar = object(&[("labels", labels()), ("value", text()), ("timestamp", number())]);
+    success(list(object(&[("seriesLabels", labels()), ("exemplars", list(exemplar))])))
+}
+
+fn accepted_counts() -> Value {
+    object(&["samples", "histograms", "exemplars", "metadata"].map(|name| (name, count())))
+}
+
+/// What of a body was accepted: all of it.
+pub(crate) fn accepted() -> Value {
+    let mut body = object(&[("accepted", accepted_counts()), ("rejected", count()), ("ignored", count())]);
+    body["properties"]["status"] = json!({ "const": "success" });
+    body
+}
+
+/// Health as the module specification has it.
+pub(crate) fn health() -> Value {
+    object(&[("status", text()), ("service", text()), ("version", text())])
+}
+
+/// What a compaction did.
+pub(crate) fn compacted() -> Value {
+    object(&[("compacted", json!({ "type": "object" })), ("garbage", json!({ "type": "object" }))])
+}
+
+/// An OpenAPI document.
+pub(crate) fn openapi() -> Value {
+    object(&[
+        ("openapi", text()),
+        ("info", json!({ "type": "object" })),
+        ("paths", json!({ "type": "object" })),
+    ])
+}
