@@ -1,6 +1,7 @@
-//! Real peers from Debian's packages: found, or installed, or (on a laptop without them) done without.
+//! Real peers from Debian's packages and from PyPI: found, or installed, or (on a laptop without them) done
+//! without.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::weir::note;
@@ -22,13 +23,7 @@ pub fn debian(program: &str, package: &str) -> Option<PathBuf> {
         return Some(path);
     }
     note(&format!("{program} is not installed; trying apt-get install {package}"));
-    for args in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", package][..]] {
-        let _ = Command::new("apt-get")
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdout(Stdio::null())
-            .status();
-    }
+    apt_install(package);
     let path = found();
     assert!(
         path.is_some() || std::env::var_os("CI").is_none(),
@@ -38,4 +33,57 @@ pub fn debian(program: &str, package: &str) -> Option<PathBuf> {
         note(&format!("without {program} this test shows nothing: install Debian's package {package}"));
     }
     path
+}
+
+fn apt_install(package: &str) {
+    for args in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", package][..]] {
+        let _ = Command::new("apt-get")
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(Stdio::null())
+            .status();
+    }
+}
+
+/// The path of a program out of a package on PyPI, of exactly that version, in a virtual environment of its
+/// own that is kept in the user's cache folder.
+///
+/// Where it cannot be installed the caller may pass the test by, but never in CI.
+///
+/// # Panics
+/// In CI, when the program cannot be had.
+#[must_use]
+pub fn pypi(program: &str, package: &str, version: &str) -> Option<PathBuf> {
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache")));
+    let folder =
+        cache.unwrap_or_else(std::env::temp_dir).join("weir-peers").join(format!("{package}-{version}"));
+    let done = folder.join("installed");
+    if !done.is_file() {
+        note(&format!("installing {package} {version} into {}", folder.display()));
+        if !virtual_environment(&folder) {
+            apt_install("python3-venv");
+            let _ = virtual_environment(&folder);
+        }
+        let pip = Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check", &format!("{package}=={version}")])
+            .status();
+        if pip.is_ok_and(|status| status.success()) {
+            let _ = std::fs::write(&done, version);
+        }
+    }
+    let installed = done.is_file();
+    assert!(
+        installed || std::env::var_os("CI").is_none(),
+        "{package} {version} is needed in CI and cannot be installed"
+    );
+    if !installed {
+        note(&format!("without {package} {version} this test shows nothing: it needs python3 and PyPI"));
+    }
+    installed.then(|| folder.join("bin").join(program))
+}
+
+fn virtual_environment(folder: &Path) -> bool {
+    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).status();
+    made.is_ok_and(|status| status.success())
 }

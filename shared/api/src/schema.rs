@@ -73,7 +73,8 @@ fn float_point() -> Value {
 
 fn histogram_point() -> Value {
     let mut histogram = object(&[("count", text()), ("sum", text())]);
-    histogram["properties"]["buckets"] = list(tuple(4, &[json!({ "type": "integer", "minimum": 0, "maximum": 3 }), text()]));
+    histogram["properties"]["buckets"] =
+        list(tuple(4, &[json!({ "type": "integer", "minimum": 0, "maximum": 3 }), text()]));
     tuple(2, &[number(), histogram])
 }
 

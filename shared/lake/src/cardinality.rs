@@ -80,7 +80,7 @@ impl Lake {
     fn times(&self, tenant: &TenantId) -> Option<(i64, i64)> {
         let state = self.state();
         let hot = state.head.tenant(tenant).into_iter().flat_map(|hot| &hot.series);
-        let hot = hot.filter(|series| !series.is_empty()).map(|series| series.bounds());
+        let hot = hot.filter(|series| !series.is_empty()).map(crate::head::HeadSeries::bounds);
         let stored = state.catalog.tenants.get(tenant).into_iter().flat_map(|t| t.hours.values().flatten());
         let stored = stored.map(|block| (block.min_ms, block.max_ms));
         hot.chain(stored).reduce(|(first, last), (min_ms, max_ms)| (first.min(min_ms), last.max(max_ms)))
@@ -90,8 +90,8 @@ impl Lake {
 fn ranked(pairs: &Pairs, limit: usize) -> Cardinality {
     let metrics = pairs.get(METRIC_NAME).into_iter().flatten();
     let weighed = pairs.iter().map(|(name, values)| {
-        let bytes = |(value, series): (&Box<str>, &u64)| (name.len() + value.len()) as u64 * series;
-        (&**name, values.len() as u64, values.iter().map(bytes).sum::<u64>())
+        let bytes = values.iter().map(|(value, series)| (name.len() + value.len()) as u64 * series);
+        (&**name, values.len() as u64, bytes.sum::<u64>())
     });
     let weighed: Vec<(&str, u64, u64)> = weighed.collect();
     let of_pairs = pairs
