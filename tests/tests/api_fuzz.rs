@@ -1,8 +1,6 @@
 //! Schemathesis reads the OpenAPI document and asks everything in it, well formed and not: nothing may
 //! answer otherwise than the document says, and nothing may fail inside.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
-
 use std::process::Command;
 
 use weir_tests::{Random, Weir, peers, weir};
