@@ -16,6 +16,12 @@ const RUNS: MetricSpec = MetricSpec {
     kind: MetricType::Counter,
 };
 
+const EXEMPLARS: MetricSpec = MetricSpec {
+    name: "weir_compact_exemplars_dropped_total",
+    help: "Exemplars dropped since a series or tenant had more of an hour than are kept.",
+    kind: MetricType::Counter,
+};
+
 /// What starts a run: the payload of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -66,6 +72,9 @@ impl Compact {
     async fn run(&self, event: CompactEvent) -> Result<Outcome, LakeError> {
         let mode = if event.full { CompactMode::Full } else { CompactMode::Scheduled };
         let compacted = self.lake.compact(mode).await?;
+        if compacted.exemplars_dropped > 0 {
+            self.telemetry.add(&EXEMPLARS, &[], compacted.exemplars_dropped as f64);
+        }
         let garbage = self.lake.collect_garbage().await?;
         Ok(Outcome { compacted, garbage })
     }

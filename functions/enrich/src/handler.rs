@@ -64,6 +64,11 @@ impl Enrich {
         let appended = self.lake.append(shard, incoming).await?;
         tracing::debug!(%shard, %last, ?appended, "appended a batch");
         self.telemetry.add(&metrics::SAMPLES, &[], appended.samples as f64);
+        for (outcome, count) in [("written", appended.exemplars), ("dropped", appended.exemplars_dropped)] {
+            if count > 0 {
+                self.telemetry.add(&metrics::EXEMPLARS, &[("outcome", outcome)], count as f64);
+            }
+        }
         for (outcome, count) in [
             ("written", appended.records),
             ("repeated", appended.repeated_keys),

@@ -51,7 +51,7 @@ pub(crate) async fn range(query: &Query, asked: &Asked) -> Result<Response, ApiE
     run(query, asked, weir_promql::Query::range(expr, text, start_ms, end_ms, step_ms), limit).await
 }
 
-fn parse(text: &str) -> Result<weir_promql::ast::Expr, ApiError> {
+pub(crate) fn parse(text: &str) -> Result<weir_promql::ast::Expr, ApiError> {
     weir_promql::parse(text)
         .map_err(|error| ApiError::bad_data(format!("invalid parameter \"query\": {error}")))
 }

@@ -7,6 +7,7 @@ mod batch;
 mod discovery;
 mod error;
 mod evaluate;
+mod exemplars;
 mod federate;
 mod json;
 mod metrics;

@@ -16,7 +16,7 @@ use weir_platform::{Clock, Telemetry};
 
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
-use crate::{batch, discovery, evaluate, federate, metrics, rules, status, syntax, targets};
+use crate::{batch, discovery, evaluate, exemplars, federate, metrics, rules, status, syntax, targets};
 
 /// Bounds of the function.
 #[derive(Debug, Clone)]
@@ -118,6 +118,7 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
     match route.id {
         "query" => evaluate::instant(query, asked).await,
         "query_range" => evaluate::range(query, asked).await,
+        "query_exemplars" => exemplars::answer(query, asked).await,
         // The module specification has one path for both: with a range it is a range query.
         "internal_query" if asked.params.get("start").is_some() => evaluate::range(query, asked).await,
         "internal_query" => evaluate::instant(query, asked).await,

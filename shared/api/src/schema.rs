@@ -101,6 +101,14 @@ pub(crate) fn query() -> Value {
     success(query_data())
 }
 
+/// Exemplars by series; an expression without selectors has no data at all, as in Prometheus.
+pub(crate) fn exemplars() -> Value {
+    let exemplar = object(&[("labels", labels()), ("value", text()), ("timestamp", number())]);
+    let mut answer = success(list(object(&[("seriesLabels", labels()), ("exemplars", list(exemplar))])));
+    answer["required"] = json!(["status"]);
+    answer
+}
+
 /// The queries of a batch.
 pub(crate) fn query_batch_body() -> Value {
     let mut query = json!({
@@ -234,13 +242,6 @@ pub(crate) fn cardinality() -> Value {
 /// How far a replay is.
 pub(crate) fn wal_replay() -> Value {
     success(object(&[("min", count()), ("max", count()), ("current", count())]))
-}
-
-/// Exemplars by series.
-#[allow(dead_code, reason = "its route comes with stored exemplars")]
-pub(crate) fn exemplars() -> Value {
-    let exemplar = object(&[("labels", labels()), ("value", text()), ("timestamp", number())]);
-    success(list(object(&[("seriesLabels", labels()), ("exemplars", list(exemplar))])))
 }
 
 fn accepted_counts() -> Value {

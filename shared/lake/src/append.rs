@@ -29,6 +29,10 @@ pub struct Incoming {
 pub struct Appended {
     /// Samples that are new in the lake.
     pub samples: u64,
+    /// Exemplars that came with them, repeats included.
+    pub exemplars: u64,
+    /// Exemplars, these or older ones, that were dropped since a series or the tenant has too many.
+    pub exemplars_dropped: u64,
     /// Records that are new in the lake.
     pub records: u64,
     /// Records that were dropped, since one of the same retry key is there already.
@@ -126,7 +130,9 @@ impl Lake {
         }
         let now_ms = self.clock.now_ms();
         let records = kept.iter().map(|incoming| (incoming.sequence, &incoming.record));
-        self.state_mut().absorb(&segment, size, records, now_ms);
+        let taken = self.state_mut().absorb(&segment, size, records, now_ms);
+        appended.exemplars += taken.exemplars;
+        appended.exemplars_dropped += taken.exemplars_dropped;
         appended.records += kept.len() as u64;
         appended.repeated_keys += (piece.len() - kept.len()) as u64;
         appended.samples += kept.iter().map(|i| i.record.batch.sample_count() as u64).sum::<u64>();

@@ -52,11 +52,11 @@ pub(crate) fn parse_checkpoint(key: &str) -> Option<u64> {
     key.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?.parse().ok()
 }
 
-/// The two objects of a block: samples and series. `hour` counts hours since 1970.
-pub(crate) fn block(tenant: &TenantId, hour: i64, id: &str) -> (String, String) {
+/// The objects of a block: samples, series and exemplars. `hour` counts hours since 1970.
+pub(crate) fn block(tenant: &TenantId, hour: i64, id: &str) -> [String; 3] {
     let (day, of_day) = (hour.div_euclid(24), hour.rem_euclid(24));
     let folder = format!("{BLOCKS}tenant={tenant}/res=raw/day={}/hour={of_day:02}", date(day));
-    (format!("{folder}/samples-{id}.parquet"), format!("{folder}/series-{id}.parquet"))
+    ["samples", "series", "exemplars"].map(|table| format!("{folder}/{table}-{id}.parquet"))
 }
 
 /// What is known of a tenant's metric families as of one manifest version.
@@ -101,9 +101,10 @@ mod tests {
         assert_eq!(parse_entry(&checkpoint(5)), None);
         assert_eq!(parse_checkpoint(&checkpoint(64)), Some(64));
         assert!(entry(u64::MAX) < checkpoint(0), "checkpoints are listed after the entries");
-        let (samples, series) = block(&TenantId::default(), -1, "x");
+        let [samples, series, exemplars] = block(&TenantId::default(), -1, "x");
         assert_eq!(samples, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/samples-x.parquet");
         assert_eq!(series, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/series-x.parquet");
+        assert_eq!(exemplars, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/exemplars-x.parquet");
     }
 
     #[test]

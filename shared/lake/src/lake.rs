@@ -76,7 +76,7 @@ impl Lake {
         let manifest = ManifestStore::new(bucket.clone(), options.concurrency);
         let catalog = manifest.load().await?;
         let lake = Arc::new(Self {
-            state: RwLock::new(State::new(catalog, options.retry_window_ms, options.max_families)),
+            state: RwLock::new(State::new(catalog, options.retry_window_ms, options.head_limits())),
             lanes: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             refreshed_ms: AtomicI64::new(clock.now_ms()),

@@ -1,5 +1,8 @@
 //! The settings of an open lake: plain data with defaults that suit one process on one bucket.
 
+use crate::exemplars::ExemplarLimits;
+use crate::head::HeadLimits;
+
 /// How a lake behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeOptions {
@@ -30,6 +33,23 @@ pub struct LakeOptions {
     pub concurrency: usize,
     /// Metric families whose metadata is kept per tenant; more are ignored.
     pub max_families: usize,
+    /// Exemplars kept of one series within an hour; the oldest are dropped first.
+    pub max_exemplars_per_series: usize,
+    /// Exemplars kept of one tenant within an hour, and while they are hot; likewise.
+    pub max_exemplars: usize,
+}
+
+/// One exemplar every 15 seconds, a usual interval between scrapes.
+const EXEMPLARS_PER_SERIES: usize = 240;
+
+impl LakeOptions {
+    pub(crate) fn exemplar_limits(&self) -> ExemplarLimits {
+        ExemplarLimits { per_series: self.max_exemplars_per_series, per_tenant: self.max_exemplars }
+    }
+
+    pub(crate) fn head_limits(&self) -> HeadLimits {
+        HeadLimits { families: self.max_families, exemplars: self.exemplar_limits() }
+    }
 }
 
 impl Default for LakeOptions {
@@ -47,6 +67,8 @@ impl Default for LakeOptions {
             orphan_age_ms: 60 * 60_000,
             concurrency: 16,
             max_families: 100_000,
+            max_exemplars_per_series: EXEMPLARS_PER_SERIES,
+            max_exemplars: 1 << 17,
         }
     }
 }

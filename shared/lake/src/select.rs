@@ -224,7 +224,7 @@ impl Builder<'_> {
     }
 }
 
-/// Blocks of a tenant that overlap the range, in order of hours and, within, of writes.
+/// Blocks of a tenant that have samples and overlap the range, in order of hours and, within, of writes.
 pub(crate) fn blocks_of(catalog: &Catalog, tenant: &TenantId, range: TimeRange) -> Vec<Arc<BlockMeta>> {
     let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
     if range.start_ms > range.end_ms {
@@ -232,7 +232,7 @@ pub(crate) fn blocks_of(catalog: &Catalog, tenant: &TenantId, range: TimeRange) 
     }
     let hours = range.start_ms.div_euclid(HOUR_MS)..=range.end_ms.div_euclid(HOUR_MS);
     let within = blocks.hours.range(hours).flat_map(|(_, blocks)| blocks);
-    within.filter(|b| range.overlaps(b.min_ms, b.max_ms)).cloned().collect()
+    within.filter(|b| b.has_samples() && range.overlaps(b.min_ms, b.max_ms)).cloned().collect()
 }
 
 /// Groups blocks, which are in order of hours, by day.

@@ -9,7 +9,7 @@ use weir_model::Record;
 use weir_platform::{SequenceNumber, ShardId};
 
 use crate::error::LakeError;
-use crate::head::{Head, HotSegment};
+use crate::head::{Head, HeadLimits, HotSegment, Taken};
 use crate::manifest::Catalog;
 use crate::retry_keys::RetryKeys;
 use crate::segment::{Segment, SegmentHeader};
@@ -22,7 +22,7 @@ pub(crate) struct State {
     pub head: Head,
     shards: HashMap<ShardId, ShardState>,
     retry_window_ms: i64,
-    max_families: usize,
+    limits: HeadLimits,
 }
 
 /// What is known of a shard.
@@ -70,8 +70,8 @@ impl DecodedSegment {
 }
 
 impl State {
-    pub(crate) fn new(catalog: Arc<Catalog>, retry_window_ms: i64, max_families: usize) -> Self {
-        Self { catalog, head: Head::default(), shards: HashMap::new(), retry_window_ms, max_families }
+    pub(crate) fn new(catalog: Arc<Catalog>, retry_window_ms: i64, limits: HeadLimits) -> Self {
+        Self { catalog, head: Head::default(), shards: HashMap::new(), retry_window_ms, limits }
     }
 
     /// Last sequence number of a shard that the lake holds, hot or in blocks.
@@ -101,26 +101,26 @@ impl State {
     }
 
     /// Takes a segment into the head, as far as its sequence numbers are not covered yet: a record is the
-    /// same in whichever segment it lies, so what one holds need not be taken from another. Returns the
-    /// number of samples taken.
+    /// same in whichever segment it lies, so what one holds need not be taken from another. Returns what
+    /// was taken.
     pub(crate) fn absorb<'a>(
         &mut self,
         segment: &Segment,
         bytes: u64,
         records: impl Iterator<Item = (SequenceNumber, &'a Record)>,
         now_ms: i64,
-    ) -> u64 {
+    ) -> Taken {
         let header = segment.header;
         let covered = self.covered_through(header.shard);
         if covered.is_some_and(|to| header.last <= to) {
-            return 0;
+            return Taken::default();
         }
         self.note_keys(segment, now_ms);
         let hot = HotSegment { shard: header.shard, last: header.last, bytes, samples: 0, oldest_ms: None };
         let new = records.filter(|(sequence, _)| covered.is_none_or(|to| *sequence > to));
-        let samples = self.head.insert(hot, new, self.max_families);
+        let taken = self.head.insert(hot, new, self.limits);
         self.shard(header.shard).covered = Some(header.last);
-        samples
+        taken
     }
 
     /// Moves on to a later catalog and drops the hot samples that its blocks hold, as one change.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::head::TenantHead;
 use crate::lake::Lake;
 
 /// What is hot: in segments that no block holds yet.
@@ -30,12 +31,16 @@ pub struct TenantStatistics {
     pub bytes: u64,
     /// Samples in the blocks.
     pub samples: u64,
+    /// Exemplars in the blocks.
+    pub exemplars: u64,
     /// Most series that one block holds: about what is active at a time.
     pub series: u64,
     /// Series known to the head.
     pub hot_series: u64,
     /// Hot samples, as they came.
     pub hot_samples: u64,
+    /// Hot exemplars.
+    pub hot_exemplars: u64,
     /// First timestamp in the blocks, milliseconds since the Unix epoch.
     pub min_ms: Option<i64>,
     /// Last timestamp in the blocks.
@@ -59,12 +64,15 @@ impl Lake {
     pub fn hot(&self) -> HotState {
         let state = self.state();
         let segments = state.head.segments();
-        let series = state.head.tenants().flat_map(|(_, tenant)| &tenant.series);
+        let of_tenant = |tenant: &TenantHead| {
+            let samples = tenant.series.iter().map(|s| s.memory_bytes() as u64).sum::<u64>();
+            samples + tenant.exemplars.memory_bytes() as u64
+        };
         HotState {
             segments: segments.len() as u64,
             samples: segments.iter().map(|s| s.samples).sum(),
             bytes: segments.iter().map(|s| s.bytes).sum(),
-            memory_bytes: series.map(|s| s.memory_bytes() as u64).sum(),
+            memory_bytes: state.head.tenants().map(|(_, tenant)| of_tenant(tenant)).sum(),
             oldest_ms: segments.iter().filter_map(|s| s.oldest_ms).min(),
         }
     }
@@ -79,6 +87,7 @@ impl Lake {
             let of = tenants.entry(tenant.to_string()).or_default();
             of.hot_series = part.index.len() as u64;
             of.hot_samples = part.series.iter().map(|s| s.len() as u64).sum();
+            of.hot_exemplars = part.exemplars.len() as u64;
         }
         for (tenant, part) in &state.catalog.tenants {
             let of = tenants.entry(tenant.to_string()).or_default();
@@ -86,6 +95,7 @@ impl Lake {
                 of.blocks += 1;
                 of.bytes += block.bytes();
                 of.samples += block.samples;
+                of.exemplars += block.exemplars.as_ref().map_or(0, |e| e.count);
                 of.series = of.series.max(block.series);
                 of.min_ms = Some(of.min_ms.map_or(block.min_ms, |at| at.min(block.min_ms)));
                 of.max_ms = Some(of.max_ms.map_or(block.max_ms, |at| at.max(block.max_ms)));

@@ -7,8 +7,8 @@ mod lake {
     use bytes::Bytes;
     use weir_lake::{CompactMode, Incoming, Lake, LakeError, LakeOptions, Selection};
     use weir_model::{
-        Batch, FloatSample, Labels, Matcher, Metadata, MetricKind, Record, RecordKey, Samples, Temporality,
-        TenantId,
+        Batch, Exemplar, FloatSample, Labels, Matcher, Metadata, MetricKind, Record, RecordKey, Samples,
+        Temporality, TenantId,
     };
     use weir_platform::{Bucket, ManualClock, MemoryBucket, SequenceNumber, ShardId};
 
@@ -216,6 +216,89 @@ mod lake {
         let before = world.keys("metadata/").await;
         world.lake.compact(CompactMode::Full).await.unwrap();
         assert_eq!(world.keys("metadata/").await, before);
+    }
+
+    /// A record of nothing but exemplars: series, timestamp, trace.
+    fn examples(rows: &[(Labels, i64, &str)]) -> Record {
+        let mut batch = Batch::new();
+        for (labels, timestamp_ms, trace) in rows {
+            let series = batch.push_series(labels.borrowed(), MetricKind::Counter, Temporality::Cumulative);
+            let labels = Labels::from_pairs([("trace_id", *trace)]);
+            batch.exemplars.push(Exemplar { series, timestamp_ms: *timestamp_ms, value: 0.5, labels });
+        }
+        Record { tenant: TenantId::default(), key: None, received_ms: BASE_MS, batch }
+    }
+
+    /// Every exemplar of series `name`: timestamp and trace.
+    async fn traces(lake: &Arc<Lake>, name: &str) -> Vec<(i64, String)> {
+        let any_of = [vec![Matcher::equal("__name__", name)]];
+        let found = lake.exemplars(&TenantId::default(), &any_of, i64::MIN, i64::MAX, 100).await.unwrap();
+        let of_series = found.into_iter().flat_map(|series| series.exemplars);
+        of_series.map(|e| (e.timestamp_ms, e.labels.get("trace_id").unwrap().to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn exemplars_live_as_long_as_their_blocks_with_samples_or_without() {
+        let world = World::new(LakeOptions::default()).await;
+        let (a, b) = (labels("a"), labels("b"));
+        let before = BASE_MS - 1;
+        world.append(1, record(&[(a.clone(), BASE_MS, 1.0)])).await;
+        world.append(2, examples(&[(a.clone(), BASE_MS, "x"), (a.clone(), before, "y")])).await;
+        // Redelivered by its sender under no key.
+        world.append(3, examples(&[(a.clone(), BASE_MS, "x"), (b.clone(), BASE_MS, "z")])).await;
+        let wanted = [(before, "y".to_owned()), (BASE_MS, "x".to_owned())];
+        assert_eq!(traces(&world.lake, "a").await, wanted, "hot");
+        let report = world.lake.compact(CompactMode::Scheduled).await.unwrap();
+        assert_eq!((report.blocks_written, report.exemplars, report.exemplars_dropped), (2, 3, 0));
+        assert_eq!(traces(&world.lake, "a").await, wanted, "in blocks");
+        let keys = world.keys("blocks/").await;
+        assert_eq!(keys.len(), 1 + 3, "the hour of nothing but an exemplar is one object: {keys:?}");
+        assert_eq!(rows(&world.lake, &everything()).await.len(), 1);
+        let known = world.lake.series(&TenantId::default(), &[], before, BASE_MS, 9).await.unwrap();
+        assert_eq!(known, std::slice::from_ref(&a), "series are those with samples");
+        // The same again, and a sample where there was none.
+        world.append(4, examples(&[(a.clone(), before, "y"), (b.clone(), BASE_MS, "z")])).await;
+        world.append(5, record(&[(a.clone(), before, 0.0)])).await;
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.lake.collect_garbage().await.unwrap();
+        let reopened = world.open().await.unwrap();
+        for lake in [&world.lake, &reopened] {
+            assert_eq!(traces(lake, "a").await, wanted, "merged");
+            assert_eq!(traces(lake, "b").await, [(BASE_MS, "z".to_owned())]);
+            assert_eq!(lake.statistics().tenants["default"].exemplars, 3);
+            let other = TenantId::new("other").unwrap();
+            assert!(lake.exemplars(&other, &[Vec::new()], 0, i64::MAX, 9).await.unwrap().is_empty());
+            let refused = lake.exemplars(&TenantId::default(), &[Vec::new()], 0, i64::MAX, 2).await;
+            assert!(matches!(refused, Err(LakeError::Limit { found: 3, limit: 2, .. })), "{refused:?}");
+        }
+        let keys = world.keys("blocks/").await;
+        assert_eq!(keys.len(), 3 + 3, "replaced objects are gone: {keys:?}");
+        let exemplars = keys.iter().find(|key| key.contains("/exemplars-")).unwrap();
+        world.damage(exemplars, |bytes| bytes[50] ^= 1).await;
+        let refused = reopened.exemplars(&TenantId::default(), &[Vec::new()], 0, i64::MAX, 9).await;
+        assert!(matches!(&refused, Err(LakeError::Damaged { key, .. }) if key == exemplars), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn the_newest_exemplars_of_a_series_and_hour_are_kept_and_the_others_counted() {
+        let options = LakeOptions { max_exemplars_per_series: 2, ..LakeOptions::default() };
+        let world = World::new(options).await;
+        let append = async |sequence, after_ms: &[i64]| {
+            let rows: Vec<_> = after_ms.iter().map(|at| (labels("a"), BASE_MS + at, "t")).collect();
+            let batch = vec![incoming(sequence, examples(&rows))];
+            let appended = world.lake.append(SHARD, batch).await.unwrap();
+            (appended.exemplars, appended.exemplars_dropped)
+        };
+        assert_eq!(append(1, &[5, 1, 3, 3, 3_600_000]).await, (5, 1));
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        assert_eq!(append(2, &[4]).await, (1, 0));
+        let kept = |all: Vec<(i64, String)>| all.into_iter().map(|e| e.0 - BASE_MS).collect::<Vec<_>>();
+        for _ in 0..2 {
+            assert_eq!(kept(traces(&world.lake, "a").await), [4, 5, 3_600_000]);
+            let dropped = world.lake.compact(CompactMode::Full).await.unwrap().exemplars_dropped;
+            assert!(dropped <= 1, "when merged");
+        }
+        assert_eq!(world.lake.statistics().tenants["default"].exemplars, 3);
     }
 
     #[tokio::test]

@@ -86,7 +86,7 @@ async fn queries_see_one_state_while_compaction_and_garbage_collection_run() {
     for seed in 0..10 {
         let mut random = Random(seed);
         let world = prepared(&mut random).await;
-        let model = model::of_stream(&world.stream, covered(&world.lake), world.options.retry_window_ms);
+        let model = model::of_stream(&world.stream, covered(&world.lake), &world.options);
         let lake = world.lake.clone();
         let work = tokio::spawn(async move {
             lake.compact(CompactMode::Scheduled).await.unwrap();
@@ -132,8 +132,7 @@ async fn several_processes_may_compact_and_append_at_once() {
             world.clock.advance(300_000);
             let context = format!("seed {seed}, round {round}");
             world.lake = reader.clone();
-            let model_of =
-                |lake: &Lake| model::of_stream(&world.stream, covered(lake), world.options.retry_window_ms);
+            let model_of = |lake: &Lake| model::of_stream(&world.stream, covered(lake), &world.options);
             // The reader looks for news at most 200 ms ago; a step of the clock makes it look now.
             reader.series(&tenant("default"), &[], 0, 0, 1).await.unwrap();
             let model = model_of(&reader);

@@ -392,6 +392,33 @@ impl Expr {
         }
     }
 
+    /// Every selector in it, in the order of the text.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<&VectorSelector> {
+        let mut found = Vec::new();
+        self.add_selectors(&mut found);
+        found
+    }
+
+    fn add_selectors<'a>(&'a self, found: &mut Vec<&'a VectorSelector>) {
+        match &self.node {
+            Node::Number(_) | Node::String(_) => {}
+            Node::Vector(selector) => found.push(selector),
+            Node::Matrix(matrix) => found.push(&matrix.vector),
+            Node::Subquery(subquery) => subquery.expr.add_selectors(found),
+            Node::Call(call) => call.args.iter().for_each(|arg| arg.add_selectors(found)),
+            Node::Aggregate(aggregate) => {
+                aggregate.param.iter().for_each(|param| param.add_selectors(found));
+                aggregate.expr.add_selectors(found);
+            }
+            Node::Binary(binary) => {
+                binary.left.add_selectors(found);
+                binary.right.add_selectors(found);
+            }
+            Node::Negate(inner) | Node::Paren(inner) => inner.add_selectors(found),
+        }
+    }
+
     /// The type of the expression's value; unknown functions count as vectors.
     #[must_use]
     pub fn value_type(&self) -> ValueType {

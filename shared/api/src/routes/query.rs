@@ -70,6 +70,13 @@ pub(super) static ROUTES: &[Route] = &[
     asks("query", "/api/v1/query", "Evaluates an expression at one instant.", INSTANT, schema::query),
     asks("query_range", "/api/v1/query_range", "Evaluates an expression over a range.", RANGE, schema::query),
     asks(
+        "query_exemplars",
+        "/api/v1/query_exemplars",
+        "The exemplars of every series that an expression selects.",
+        &[TENANT, QUERY, START, END],
+        schema::exemplars,
+    ),
+    asks(
         "internal_query",
         "/api/v1/internal/metrics/query",
         "A range query when `start` is given, else an instant one; the module specification's name.",

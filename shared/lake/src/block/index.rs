@@ -1,20 +1,18 @@
 //! What is known of a block once its series object is in memory: its series and where their pages lie.
 
 use bytes::Bytes;
-use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{
-    ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, Int32Type, Int64Type,
+    ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
 };
-use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use weir_model::{LabelsRef, METRIC_NAME, MetricKind, SeriesId, Temporality};
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::{self, Column, read_column};
 use super::decimal::POWERS;
 use super::error::BlockError;
 use super::page_table::{Page, PageCoder};
-use super::schema::{self, contents, series_column};
-use super::series_table::{HASH_AT, HASHED_FROM, temporality_name};
+use super::schema::{contents, series_column};
+use super::series_table::temporality_name;
 use super::writer::{MAX_SAMPLES_PER_SERIES, MAX_SERIES};
 
 /// Most bytes of labels of a block, unpacked.
@@ -48,7 +46,7 @@ pub struct BlockIndex {
 }
 
 /// The labels of a block's series, unpacked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct BlockLabels {
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -77,90 +75,14 @@ impl BlockLabels {
     }
 }
 
-fn damaged(error: ParquetError) -> BlockError {
-    BlockError::Damaged(error.to_string())
-}
-
-/// The series object as Parquet, its hash checked.
+/// The series object as Parquet.
 fn open(object: &Bytes) -> Result<SerializedFileReader<Bytes>, BlockError> {
-    let hash =
-        object.get(HASH_AT..HASHED_FROM).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    if hash != object.get(HASHED_FROM..).map(xxh3_64) {
-        return Err(BlockError::damaged(format!(
-            "the series object's hash is wrong ({} bytes)",
-            object.len()
-        )));
-    }
-    let reader = SerializedFileReader::new(object.clone()).map_err(damaged)?;
-    let file = reader.metadata().file_metadata();
-    let version = file
-        .key_value_metadata()
-        .and_then(|pairs| pairs.iter().find(|pair| pair.key == schema::VERSION_KEY))
-        .and_then(|pair| pair.value.as_deref());
-    if version != Some(schema::VERSION) {
-        let found = version.unwrap_or("none");
-        return Err(BlockError::damaged(format!("layout version {found}, known is {}", schema::VERSION)));
-    }
-    let columns = file.schema_descr().num_columns();
-    if columns != series_column::COUNT {
-        return Err(BlockError::damaged(format!(
-            "{columns} columns of series, not {}",
-            series_column::COUNT
-        )));
-    }
-    Ok(reader)
-}
-
-/// A whole column of a row group: its values, and its definition and repetition levels where it has any.
-struct Column<T: DataType> {
-    values: Vec<T::T>,
-    definition: Vec<i16>,
-    repetition: Vec<i16>,
-}
-
-/// Reads `records` records of a column.
-fn read_column<T: DataType>(
-    reader: &SerializedFileReader<Bytes>,
-    group: usize,
-    column: usize,
-    records: usize,
-) -> Result<Column<T>, BlockError> {
-    let found = reader.metadata().row_group(group).column(column).column_type();
-    if found != T::get_physical_type() {
-        return Err(BlockError::damaged(format!("column {column} of series is {found}")));
-    }
-    let row_group = reader.get_row_group(group).map_err(damaged)?;
-    let any: ColumnReader = row_group.get_column_reader(column).map_err(damaged)?;
-    let mut typed = get_typed_column_reader::<T>(any);
-    let mut out =
-        Column { values: Vec::with_capacity(records), definition: Vec::new(), repetition: Vec::new() };
-    let mut done = 0;
-    while done < records {
-        let (read, ..) = typed
-            .read_records(
-                records - done,
-                Some(&mut out.definition),
-                Some(&mut out.repetition),
-                &mut out.values,
-            )
-            .map_err(damaged)?;
-        if read == 0 {
-            return Err(BlockError::damaged(format!(
-                "column {column} of series has {done} rows, not {records}"
-            )));
-        }
-        done += read;
-    }
-    Ok(out)
+    columns::open(object, "series", series_column::COUNT)
 }
 
 /// The rows of a row group, within bounds.
 fn group_rows(reader: &SerializedFileReader<Bytes>, group: usize) -> Result<usize, BlockError> {
-    let rows = reader.metadata().row_group(group).num_rows();
-    usize::try_from(rows)
-        .ok()
-        .filter(|&rows| rows <= MAX_SERIES)
-        .ok_or_else(|| BlockError::damaged(format!("{rows} series in a row group, at most {MAX_SERIES}")))
+    columns::group_rows(reader, group, MAX_SERIES)
 }
 
 impl BlockIndex {
@@ -218,10 +140,7 @@ impl BlockIndex {
         let column = read_column::<FixedLenByteArrayType>(reader, group, series_column::ID, count)?;
         self.ids.reserve(count);
         for id in &column.values {
-            let bytes: [u8; 16] = id.data().try_into().map_err(|_| {
-                BlockError::damaged(format!("a series id of {} bytes, not 16", id.data().len()))
-            })?;
-            self.ids.push(SeriesId(u128::from_be_bytes(bytes)));
+            self.ids.push(series_id(id)?);
         }
         Ok(())
     }
@@ -385,6 +304,15 @@ impl std::fmt::Debug for BlockIndex {
     }
 }
 
+/// A series' identity as a column holds it.
+pub(super) fn series_id(id: &FixedLenByteArray) -> Result<SeriesId, BlockError> {
+    let bytes: [u8; 16] = id
+        .data()
+        .try_into()
+        .map_err(|_| BlockError::damaged(format!("a series id of {} bytes, not 16", id.data().len())))?;
+    Ok(SeriesId(u128::from_be_bytes(bytes)))
+}
+
 fn checked_rows(rows: i32) -> Result<u32, BlockError> {
     match u32::try_from(rows) {
         Ok(rows) if rows > 0 && rows as usize <= MAX_SAMPLES_PER_SERIES => Ok(rows),
@@ -419,7 +347,7 @@ fn temporality_of(name: &ByteArray) -> Result<Temporality, BlockError> {
 }
 
 /// Rebuilds canonical labels from metric names and a map's columns.
-fn append_labels(
+pub(super) fn append_labels(
     metrics: &[ByteArray],
     keys: &Column<ByteArrayType>,
     values: &[ByteArray],

@@ -1,6 +1,7 @@
 //! Blocks: how some time of one tenant (an hour, later more) lies at rest as open Parquet.
 //!
-//! A block is two objects, `samples-<id>.parquet` and `series-<id>.parquet`. [`BlockWriter`] takes series in
+//! A block is two objects, `samples-<id>.parquet` and `series-<id>.parquet`, and a third one,
+//! `exemplars-<id>.parquet`, where there are exemplars (a block may hold nothing else). [`BlockWriter`] takes series in
 //! order and gives both; [`BlockIndex`] needs only the series object (fetched whole) to say which series
 //! there are and which byte ranges of the samples object hold them. A [`ReadPlan`] names the ranges to
 //! fetch, [`BlockPages`] holds them compressed, and a [`BlockCursor`] per thread unpacks one series at a time.
@@ -21,6 +22,9 @@
 //!             THEN coalesce(s.value, (r.base + r.step * s.units) / r.divisor) END AS value
 //! FROM read_parquet('**/samples-*.parquet') s JOIN read_parquet('**/series-*.parquet') r USING (block, series)
 //! ```
+//!
+//! The exemplars table stands alone, since an exemplar may lie in an hour in which its series has no sample:
+//! `block`, `id`, `metric`, `series_labels` (a map, without the metric's name), `timestamp`, `value`, `labels`.
 //!
 //! # Why it is so
 //!
@@ -76,10 +80,12 @@
 //! not tried), since the samples table alone would then not say when.
 
 mod chunk;
+mod columns;
 mod cursor;
 mod decimal;
 mod delta;
 mod error;
+mod exemplars_table;
 mod index;
 mod levels;
 mod page_table;
@@ -91,10 +97,11 @@ mod writer;
 
 pub use cursor::BlockCursor;
 pub use error::BlockError;
+pub(crate) use exemplars_table::decode_exemplars;
 pub use index::{BlockIndex, BlockLabels};
 pub use plan::{BlockPages, ReadPlan};
 pub(crate) use series_table::temporality_name;
 pub use writer::{
-    BlockOptions, BlockStats, BlockWriter, EncodedBlock, MAX_SAMPLES_PER_SERIES, MAX_SERIES, SeriesEntry,
-    series_order,
+    BlockOptions, BlockStats, BlockWriter, EncodedBlock, EncodedExemplars, MAX_SAMPLES_PER_SERIES,
+    MAX_SERIES, SeriesEntry, series_order,
 };

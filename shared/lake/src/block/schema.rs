@@ -1,4 +1,4 @@
-//! The columns of the two tables, as SQL sees them.
+//! The columns of the three tables, as SQL sees them.
 
 use std::sync::Arc;
 
@@ -80,6 +80,40 @@ pub(super) mod series_column {
     pub(in super::super) const CONTENTS: usize = 15;
     pub(in super::super) const PAGES: usize = 16;
     pub(in super::super) const COUNT: usize = 17;
+}
+
+/// One row an exemplar, sorted by metric, labels of the series and time.
+pub(super) const EXEMPLARS_SCHEMA: &str = "message exemplars {
+  required binary block (STRING);
+  required fixed_len_byte_array(16) id (UUID);
+  required binary metric (STRING);
+  required group series_labels (MAP) {
+    repeated group key_value {
+      required binary key (STRING);
+      required binary value (STRING);
+    }
+  }
+  required int64 timestamp (TIMESTAMP(MILLIS,true));
+  required double value;
+  required group labels (MAP) {
+    repeated group key_value {
+      required binary key (STRING);
+      required binary value (STRING);
+    }
+  }
+}";
+
+/// Leaf columns of the exemplars table by their place (each map is two).
+pub(super) mod exemplars_column {
+    pub(in super::super) const ID: usize = 1;
+    pub(in super::super) const METRIC: usize = 2;
+    pub(in super::super) const SERIES_KEY: usize = 3;
+    pub(in super::super) const SERIES_VALUE: usize = 4;
+    pub(in super::super) const TIMESTAMP: usize = 5;
+    pub(in super::super) const VALUE: usize = 6;
+    pub(in super::super) const LABEL_KEY: usize = 7;
+    pub(in super::super) const LABEL_VALUE: usize = 8;
+    pub(in super::super) const COUNT: usize = 9;
 }
 
 /// What the samples of a series are, as bits of the column `contents`.

@@ -1,32 +1,20 @@
 //! Writes the series table: one row a series, by the Parquet crate's own column writers.
-//!
-//! Right after Parquet's magic the object holds eight bytes that no reader of Parquet looks at: the
-//! XXH3-64 hash of everything behind them. Our reader checks it before it parses anything, so damage is
-//! found before it can mislead a parser.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::data_type::{
-    ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
-    Int64Type,
-};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnPath;
 use weir_model::{LabelsRef, METRIC_NAME, MetricKind, SeriesId, Temporality};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::BlockOptions;
+use super::columns::{self, GroupColumns, MapColumn};
 use super::decimal::POWERS;
 use super::error::BlockError;
 use super::page_table::{Page, PageCoder};
 use super::schema;
 
-/// Where the hash stands, behind the four bytes of Parquet's magic.
-pub(super) const HASH_AT: usize = 4;
-/// Where the hashed bytes begin.
-pub(super) const HASHED_FROM: usize = HASH_AT + 8;
 /// Series in a row group of the series table.
 const SERIES_PER_GROUP: usize = 131_072;
 /// Dictionaries beyond this many bytes give way to plain values.
@@ -114,9 +102,7 @@ impl SeriesTable {
             properties = properties.set_column_statistics_enabled(column(name), EnabledStatistics::Chunk);
         }
         let properties = properties.build();
-        let mut file =
-            SerializedFileWriter::new(Vec::new(), message, properties.into()).map_err(BlockError::write)?;
-        file.write_all(&[0; 8]).map_err(BlockError::write)?;
+        let mut file = columns::sealed_file(message, properties)?;
 
         let per_series = pages_per_series(&self.rows, pages);
         let labels = Bytes::from(self.labels);
@@ -125,7 +111,7 @@ impl SeriesTable {
             let group = file.next_row_group().map_err(BlockError::write)?;
             let label_start = if start == 0 { 0 } else { self.label_ends[start - 1] };
             write_group(
-                GroupColumns { writer: group },
+                GroupColumns::new(group),
                 &options.block,
                 start as u32,
                 &self.rows[start..end],
@@ -134,10 +120,7 @@ impl SeriesTable {
                 &per_series[start..end],
             )?;
         }
-        let mut bytes = file.into_inner().map_err(BlockError::write)?;
-        let hash = xxh3_64(&bytes[HASHED_FROM..]);
-        bytes[HASH_AT..HASHED_FROM].copy_from_slice(&hash.to_le_bytes());
-        Ok(Bytes::from(bytes))
+        columns::seal(file)
     }
 }
 
@@ -162,73 +145,22 @@ fn pages_per_series(rows: &[SeriesRow], pages: &[Page]) -> Vec<Option<ByteArray>
         .collect()
 }
 
-/// The metric names, and the other labels as a map's columns with their levels.
-struct TextColumns {
-    metrics: Vec<ByteArray>,
-    keys: Vec<ByteArray>,
-    values: Vec<ByteArray>,
-    definition: Vec<i16>,
-    repetition: Vec<i16>,
-}
-
-fn text_columns(labels: &Bytes, mut start: usize, ends: &[usize]) -> TextColumns {
-    let mut columns = TextColumns {
-        metrics: Vec::with_capacity(ends.len()),
-        keys: Vec::new(),
-        values: Vec::new(),
-        definition: Vec::new(),
-        repetition: Vec::new(),
-    };
+/// The metric names, and the other labels as a map.
+fn text_columns(labels: &Bytes, mut start: usize, ends: &[usize]) -> (Vec<ByteArray>, MapColumn) {
+    let (mut metrics, mut others) = (Vec::with_capacity(ends.len()), MapColumn::default());
     for &end in ends {
         let bytes = labels.slice(start..end);
         start = end;
-        let mut metric = ByteArray::from("");
-        let mut repetition = 0;
-        for (name, value) in LabelsRef::from_canonical(&bytes).iter() {
-            let value = ByteArray::from(bytes.slice_ref(value.as_bytes()));
-            if name == METRIC_NAME {
-                metric = value;
-                continue;
-            }
-            columns.keys.push(ByteArray::from(bytes.slice_ref(name.as_bytes())));
-            columns.values.push(value);
-            columns.definition.push(1);
-            columns.repetition.push(repetition);
-            repetition = 1;
-        }
-        if repetition == 0 {
-            // An empty map.
-            columns.definition.push(0);
-            columns.repetition.push(0);
-        }
-        columns.metrics.push(metric);
+        let part = |text: &str| ByteArray::from(bytes.slice_ref(text.as_bytes()));
+        let labels = LabelsRef::from_canonical(&bytes);
+        metrics.push(match labels.metric_name() {
+            "" => ByteArray::from(""),
+            name => part(name),
+        });
+        let without_name = labels.iter().filter(|(name, _)| *name != METRIC_NAME);
+        others.push(without_name.map(|(name, value)| (part(name), part(value))));
     }
-    columns
-}
-
-/// Writes columns one after the other.
-struct GroupColumns<'a> {
-    writer: SerializedRowGroupWriter<'a, Vec<u8>>,
-}
-
-impl GroupColumns<'_> {
-    fn put<T: DataType>(
-        &mut self,
-        values: &[T::T],
-        definition: Option<&[i16]>,
-        repetition: Option<&[i16]>,
-    ) -> Result<(), BlockError> {
-        let column = self.writer.next_column().map_err(BlockError::write)?;
-        let Some(mut column) = column else {
-            return Err(BlockError::Request("the series table has no further column".to_owned()));
-        };
-        column.typed::<T>().write_batch(values, definition, repetition).map_err(BlockError::write)?;
-        column.close().map_err(BlockError::write)
-    }
-
-    fn required<T: DataType>(&mut self, values: impl Iterator<Item = T::T>) -> Result<(), BlockError> {
-        self.put::<T>(&values.collect::<Vec<_>>(), None, None)
-    }
+    (metrics, others)
 }
 
 fn write_group(
@@ -237,20 +169,15 @@ fn write_group(
     first: u32,
     rows: &[SeriesRow],
     units: &[Bytes],
-    texts: &TextColumns,
+    (metrics, labels): &(Vec<ByteArray>, MapColumn),
     pages: &[Option<ByteArray>],
 ) -> Result<(), BlockError> {
     let block = ByteArray::from(block);
     group.required::<ByteArrayType>(rows.iter().map(|_| block.clone()))?;
     group.required::<Int32Type>((first..).take(rows.len()).map(|ordinal| ordinal as i32))?;
-    let ids: Bytes = rows.iter().flat_map(|row| row.id.0.to_be_bytes()).collect::<Vec<u8>>().into();
-    group.required::<FixedLenByteArrayType>(
-        (0..rows.len()).map(|at| FixedLenByteArray::from(ByteArray::from(ids.slice(at * 16..at * 16 + 16)))),
-    )?;
-    group.put::<ByteArrayType>(&texts.metrics, None, None)?;
-    let levels = (Some(texts.definition.as_slice()), Some(texts.repetition.as_slice()));
-    group.put::<ByteArrayType>(&texts.keys, levels.0, levels.1)?;
-    group.put::<ByteArrayType>(&texts.values, levels.0, levels.1)?;
+    group.ids(rows.iter().map(|row| row.id))?;
+    group.put::<ByteArrayType>(metrics, None, None)?;
+    group.map(labels)?;
     group.required::<ByteArrayType>(rows.iter().map(|row| ByteArray::from(row.kind.name())))?;
     group.required::<ByteArrayType>(units.iter().map(|unit| ByteArray::from(unit.clone())))?;
     let temporalities = rows.iter().map(|row| ByteArray::from(temporality_name(row.temporality)));
@@ -265,5 +192,5 @@ fn write_group(
     let present: Vec<ByteArray> = pages.iter().flatten().cloned().collect();
     let definition: Vec<i16> = pages.iter().map(|page| i16::from(page.is_some())).collect();
     group.put::<ByteArrayType>(&present, Some(&definition), None)?;
-    group.writer.close().map_err(BlockError::write).map(drop)
+    group.close()
 }

@@ -1,4 +1,4 @@
-//! Takes series in order and writes both objects of a block.
+//! Takes series in order, and exemplars, and writes the objects of a block.
 
 use std::cmp::Ordering;
 
@@ -7,9 +7,11 @@ use weir_model::{LabelsRef, MetricKind, Samples, SeriesId, Temporality};
 
 use super::decimal;
 use super::error::BlockError;
+use super::exemplars_table;
 use super::samples_table::{Rows, SamplesTable, Sparse};
 use super::schema::contents;
 use super::series_table::{SeriesRow, SeriesTable};
+use crate::exemplars::ExemplarSet;
 
 /// Most series of a block.
 pub const MAX_SERIES: usize = 1 << 22;
@@ -78,15 +80,32 @@ pub struct SeriesEntry<'a> {
     pub unit: &'a str,
 }
 
-/// Both objects of a block.
+/// The objects of a block.
 #[derive(Debug, Clone)]
 pub struct EncodedBlock {
-    /// The samples table.
+    /// The samples table; empty when the block holds exemplars alone.
     pub samples: Bytes,
-    /// The series table.
+    /// The series table; empty as well then.
     pub series: Bytes,
-    /// What is in them.
+    /// The exemplars table, if there are exemplars.
+    pub exemplars: Option<EncodedExemplars>,
+    /// What is in the block.
     pub stats: BlockStats,
+}
+
+/// The exemplars object of a block.
+#[derive(Debug, Clone)]
+pub struct EncodedExemplars {
+    /// The exemplars table.
+    pub object: Bytes,
+    /// Number of exemplars.
+    pub count: u64,
+    /// Exemplars left out, since there were more than the limits allow.
+    pub dropped: u64,
+    /// Earliest timestamp, in milliseconds since the epoch.
+    pub min_ms: i64,
+    /// Latest timestamp.
+    pub max_ms: i64,
 }
 
 /// What a block holds.
@@ -96,9 +115,9 @@ pub struct BlockStats {
     pub series: u64,
     /// Number of samples.
     pub samples: u64,
-    /// Earliest timestamp, in milliseconds since the epoch.
+    /// Earliest timestamp of a sample (of an exemplar, when there is none), in milliseconds since the epoch.
     pub min_ms: i64,
-    /// Latest timestamp.
+    /// Latest timestamp, likewise.
     pub max_ms: i64,
     /// Size of the samples object.
     pub samples_bytes: u64,
@@ -119,6 +138,7 @@ pub struct BlockWriter {
     series: SeriesTable,
     count: u64,
     times: Option<(i64, i64)>,
+    exemplars: Option<(ExemplarSet, u64)>,
     rows: Rows,
     exceptions: Vec<u32>,
     mantissas: Vec<i64>,
@@ -137,6 +157,7 @@ impl BlockWriter {
             series: SeriesTable::default(),
             count: 0,
             times: None,
+            exemplars: None,
             rows: Rows::default(),
             exceptions: Vec::new(),
             mantissas: Vec::new(),
@@ -284,17 +305,31 @@ impl BlockWriter {
         }
     }
 
+    /// Gives the block its exemplars, after [`ExemplarSet::bound`]; `dropped` is what that told.
+    pub(crate) fn set_exemplars(&mut self, exemplars: ExemplarSet, dropped: u64) {
+        self.exemplars = (!exemplars.is_empty()).then_some((exemplars, dropped));
+    }
+
     /// Writes the block.
     ///
     /// # Errors
-    /// [`BlockError::Empty`] when no series was pushed.
+    /// [`BlockError::Empty`] when neither a series was pushed nor exemplars were given.
     pub fn finish(self) -> Result<EncodedBlock, BlockError> {
-        let Some((min_ms, max_ms)) = self.times else {
-            return Err(BlockError::Empty(format!("block {:?}", self.options.block)));
+        let exemplars = match &self.exemplars {
+            Some((set, dropped)) => encode_exemplars(&self.options, set, *dropped)?,
+            None => None,
         };
         let count = self.series.len() as u64;
-        let (samples, pages) = self.samples.finish()?;
-        let series = self.series.finish(&self.options, &pages)?;
+        let (times, samples, series) = match self.times {
+            Some(times) => {
+                let (samples, pages) = self.samples.finish()?;
+                (Some(times), samples, self.series.finish(&self.options, &pages)?)
+            }
+            None => (exemplars.as_ref().map(|e| (e.min_ms, e.max_ms)), Bytes::new(), Bytes::new()),
+        };
+        let Some((min_ms, max_ms)) = times else {
+            return Err(BlockError::Empty(format!("block {:?}", self.options.block)));
+        };
         let stats = BlockStats {
             series: count,
             samples: self.count,
@@ -303,8 +338,18 @@ impl BlockWriter {
             samples_bytes: samples.len() as u64,
             series_bytes: series.len() as u64,
         };
-        Ok(EncodedBlock { samples, series, stats })
+        Ok(EncodedBlock { samples, series, exemplars, stats })
     }
+}
+
+fn encode_exemplars(
+    options: &BlockOptions,
+    set: &ExemplarSet,
+    dropped: u64,
+) -> Result<Option<EncodedExemplars>, BlockError> {
+    let Some((min_ms, max_ms)) = set.time_range() else { return Ok(None) };
+    let object = exemplars_table::encode(options, set)?;
+    Ok(Some(EncodedExemplars { object, count: set.len() as u64, dropped, min_ms, max_ms }))
 }
 
 /// Adds a row with its length in front, as Parquet's plain byte arrays want it.

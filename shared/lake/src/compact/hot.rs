@@ -62,6 +62,10 @@ impl Lake {
                 report.samples += plan.samples;
                 report.blocks_written += written.blocks.len() as u64;
                 report.bytes_written += written.blocks.iter().map(BlockMeta::bytes).sum::<u64>();
+                for exemplars in written.blocks.iter().filter_map(|block| block.exemplars.as_ref()) {
+                    report.exemplars += exemplars.count;
+                    report.exemplars_dropped += exemplars.dropped;
+                }
                 self.forget_stored_families(&written.families);
                 return Ok(());
             }
@@ -115,11 +119,11 @@ impl Lake {
         Ok(Some(written))
     }
 
-    /// The hours that a tenant has hot samples of.
+    /// The hours that a tenant has hot samples or exemplars of.
     fn hot_hours(&self, plan: &HotPlan, tenant: &TenantId) -> BTreeSet<i64> {
         let state = self.state();
-        let mut hours = BTreeSet::new();
-        let Some(hot) = state.head.tenant(tenant) else { return hours };
+        let Some(hot) = state.head.tenant(tenant) else { return BTreeSet::new() };
+        let mut hours = hot.exemplars.hours(state.head.records(), plan.limit);
         let mut last = None;
         let mut add = |hour: i64| {
             if last != Some(hour) {
@@ -142,7 +146,7 @@ impl Lake {
         hours
     }
 
-    /// Encodes the hot samples of one tenant and hour; `None` when there are none.
+    /// Encodes the hot samples and exemplars of one tenant and hour; `None` when there are none.
     fn encode_hot(
         &self,
         plan: &HotPlan,
@@ -154,12 +158,16 @@ impl Lake {
         let range = hour_range(hour);
         let unwritable = |error| LakeError::damaged(&format!("head of tenant {tenant}, hour {hour}"), error);
         let mut writer = BlockWriter::new(options).map_err(unwritable)?;
-        let order = match self.state().head.tenant(tenant) {
-            Some(hot) => hot.index.block_order(),
-            None => return Ok(None),
+        let (order, mut exemplars) = {
+            let state = self.state();
+            let Some(hot) = state.head.tenant(tenant) else { return Ok(None) };
+            let exemplars = hot.exemplars.copy(state.head.records(), range, Some(plan.limit), |_| true);
+            (hot.index.block_order(), exemplars)
         };
+        let dropped = exemplars.bound(self.options.exemplar_limits());
+        let mut empty = exemplars.is_empty();
+        writer.set_exemplars(exemplars, dropped);
         let mut copies: Vec<(IndexedSeries, Samples)> = Vec::new();
-        let mut empty = true;
         for ordinals in order.chunks(SERIES_AT_A_TIME) {
             let mut used = 0;
             {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use weir_model::{LabelsRef, MetricKind, Samples, Temporality};
+use weir_platform::BucketError;
 
 use super::plan::{self, Merge};
 use super::{CompactMode, CompactReport, Maintenance, NewBlock};
 use crate::block::{
     BlockCursor, BlockIndex, BlockLabels, BlockOptions, BlockPages, BlockWriter, EncodedBlock, SeriesEntry,
-    series_order,
+    decode_exemplars, series_order,
 };
 use crate::error::LakeError;
+use crate::exemplars::{ExemplarLimits, ExemplarSet};
 use crate::gather::gather;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
@@ -20,6 +23,14 @@ use crate::merge;
 const MERGES_PER_ENTRY: usize = 16;
 /// How often merges are planned again: what one round merges may be worth merging with more.
 const ROUNDS: usize = 8;
+
+/// The objects of a block to be merged.
+struct Objects {
+    meta: Arc<BlockMeta>,
+    /// Series and samples, unless the block has exemplars alone.
+    samples: Option<(Bytes, Bytes)>,
+    exemplars: Option<Bytes>,
+}
 
 /// A block to be merged, in memory.
 struct Input {
@@ -67,7 +78,8 @@ impl Lake {
                 generation,
                 complete: merge.complete,
             };
-            let block = self.write_block(new, move |options| merge_objects(objects, options)).await?;
+            let limits = self.options.exemplar_limits();
+            let block = self.write_block(new, move |options| merge_objects(objects, options, limits)).await?;
             merged.extend(block.map(|block| (merge, block)));
         }
         let forget = maintenance.forget.clone();
@@ -88,29 +100,31 @@ impl Lake {
             report.blocks_replaced += merge.inputs.len() as u64;
             report.samples_merged += block.samples;
             report.bytes_written += block.bytes();
+            report.exemplars_dropped += block.exemplars.as_ref().map_or(0, |e| e.dropped);
         }
         Ok(())
     }
 
-    /// Both objects of each input, in order of writes; `None` when one is gone, since it was replaced.
-    async fn read_inputs(
-        &self,
-        merge: &Merge,
-    ) -> Result<Option<Vec<(Arc<BlockMeta>, bytes::Bytes, bytes::Bytes)>>, LakeError> {
+    /// The objects of each input, in order of writes; `None` when one is gone, since it was replaced.
+    async fn read_inputs(&self, merge: &Merge) -> Result<Option<Vec<Objects>>, LakeError> {
         let read = |meta: Arc<BlockMeta>| {
             let bucket = self.bucket.clone();
             async move {
-                let series = bucket.get(&meta.series_key).await?;
-                let samples = bucket.get(&meta.samples_key).await?;
-                Ok::<_, weir_platform::BucketError>((meta, series, samples))
+                let samples = match meta.has_samples() {
+                    true => Some((bucket.get(&meta.series_key).await?, bucket.get(&meta.samples_key).await?)),
+                    false => None,
+                };
+                let exemplars = match &meta.exemplars {
+                    Some(exemplars) => Some(bucket.get(&exemplars.key).await?),
+                    None => None,
+                };
+                Ok::<_, BucketError>(Objects { meta, samples, exemplars })
             }
         };
         let mut inputs = Vec::with_capacity(merge.inputs.len());
         for input in gather(self.options.concurrency, merge.inputs.iter().cloned().map(read)).await? {
             match input {
-                Err(weir_platform::BucketError::NotFound { .. }) if !self.options.sole_writer => {
-                    return Ok(None);
-                }
+                Err(BucketError::NotFound { .. }) if !self.options.sole_writer => return Ok(None),
                 other => inputs.push(other?),
             }
         }
@@ -119,7 +133,7 @@ impl Lake {
 }
 
 impl Input {
-    fn open(meta: Arc<BlockMeta>, series: bytes::Bytes, samples: &bytes::Bytes) -> Result<Self, LakeError> {
+    fn open(meta: Arc<BlockMeta>, series: Bytes, samples: &Bytes) -> Result<Self, LakeError> {
         let bad_series = |error| LakeError::damaged(&meta.series_key, error);
         let bad_samples = |error| LakeError::damaged(&meta.samples_key, error);
         let index = Arc::new(BlockIndex::decode(series).map_err(bad_series)?);
@@ -144,19 +158,37 @@ impl Input {
     }
 }
 
+/// Unites the exemplars of all inputs, and tells how many were too many.
+fn merge_exemplars(objects: &[Objects], limits: ExemplarLimits) -> Result<(ExemplarSet, u64), LakeError> {
+    let (mut united, mut dropped) = (ExemplarSet::default(), 0);
+    for Objects { meta, exemplars, .. } in objects {
+        let (Some(object), Some(known)) = (exemplars, &meta.exemplars) else { continue };
+        let set =
+            decode_exemplars(object, |_| true).map_err(|error| LakeError::damaged(&known.key, error))?;
+        set.into_iter().for_each(|(key, exemplars)| united.extend(key, exemplars));
+        // After each input, so that memory holds no more than the limits and one more.
+        dropped += united.bound(limits);
+    }
+    Ok((united, dropped))
+}
+
 /// Walks all inputs in the order of their series and writes the joined samples.
 fn merge_objects(
-    objects: Vec<(Arc<BlockMeta>, bytes::Bytes, bytes::Bytes)>,
+    objects: Vec<Objects>,
     options: BlockOptions,
+    limits: ExemplarLimits,
 ) -> Result<Option<EncodedBlock>, LakeError> {
+    let Some(first) = objects.first() else { return Ok(None) };
+    let into = format!("merge into the hour of block {}", first.meta.id);
+    let unwritable = |error| LakeError::damaged(&into, error);
+    let mut writer = BlockWriter::new(options).map_err(unwritable)?;
+    let (exemplars, dropped) = merge_exemplars(&objects, limits)?;
+    writer.set_exemplars(exemplars, dropped);
     let inputs = objects
         .into_iter()
+        .filter_map(|Objects { meta, samples, .. }| samples.map(|(series, samples)| (meta, series, samples)))
         .map(|(meta, series, samples)| Input::open(meta, series, &samples))
         .collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = inputs.first() else { return Ok(None) };
-    let key = &first.meta.samples_key;
-    let unwritable = |error| LakeError::damaged(&format!("merge into the hour of {key}"), error);
-    let mut writer = BlockWriter::new(options).map_err(unwritable)?;
     let mut cursors: Vec<BlockCursor<'_>> = inputs.iter().map(|input| input.pages.cursor()).collect();
     let mut next = vec![0u32; inputs.len()];
     let (mut joined, mut scratch) = (Samples::default(), Samples::default());

@@ -18,7 +18,7 @@ use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
 use crate::lake::Lake;
-use crate::manifest::{BlockMeta, CHECKPOINT_EVERY};
+use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, ExemplarsMeta};
 use crate::segment::SegmentHeader;
 
 /// How much compaction does.
@@ -38,6 +38,10 @@ pub struct CompactReport {
     pub segments: u64,
     /// Samples that went from hot segments into blocks.
     pub samples: u64,
+    /// Exemplars that went into blocks.
+    pub exemplars: u64,
+    /// Exemplars dropped, the oldest, since a series or a tenant had more than are kept of an hour.
+    pub exemplars_dropped: u64,
     /// Blocks written and committed.
     pub blocks_written: u64,
     /// Blocks replaced.
@@ -121,7 +125,7 @@ impl Lake {
         let Some(encoded) = tokio::task::spawn_blocking(move || encode(options)).await?? else {
             return Ok(None);
         };
-        let (samples_key, series_key) = keys::block(&new.tenant, new.hour, &id);
+        let [samples_key, series_key, exemplars_key] = keys::block(&new.tenant, new.hour, &id);
         let create = |key: String, bytes: bytes::Bytes| {
             let bucket = self.bucket.clone();
             async move {
@@ -131,10 +135,12 @@ impl Lake {
                 }
             }
         };
-        let writes = [
-            create(samples_key.clone(), encoded.samples.clone()),
-            create(series_key.clone(), encoded.series.clone()),
-        ];
+        let mut writes = Vec::new();
+        if encoded.stats.samples > 0 {
+            writes.push(create(samples_key.clone(), encoded.samples.clone()));
+            writes.push(create(series_key.clone(), encoded.series.clone()));
+        }
+        writes.extend(encoded.exemplars.as_ref().map(|e| create(exemplars_key.clone(), e.object.clone())));
         for written in gather(self.options.concurrency, writes).await? {
             written?;
         }
@@ -153,6 +159,14 @@ impl Lake {
             series_key,
             generation: new.generation,
             complete: new.complete,
+            exemplars: encoded.exemplars.map(|exemplars| ExemplarsMeta {
+                key: exemplars_key,
+                bytes: exemplars.object.len() as u64,
+                count: exemplars.count,
+                dropped: exemplars.dropped,
+                min_ms: exemplars.min_ms,
+                max_ms: exemplars.max_ms,
+            }),
         }))
     }
 }

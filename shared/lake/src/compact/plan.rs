@@ -90,6 +90,7 @@ mod tests {
             series_key: String::new(),
             generation: at as u64,
             complete: complete && at == 0,
+            exemplars: None,
         };
         sizes.iter().enumerate().map(|b| Arc::new(block(b))).collect()
     }

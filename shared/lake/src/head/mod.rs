@@ -4,6 +4,7 @@
 //! record's table entry says which segment range it belongs to (so that compacted ones can be dropped)
 //! and which of two writes to one timestamp is the later one.
 
+mod exemplars;
 mod records;
 mod series;
 
@@ -13,9 +14,11 @@ use hashbrown::HashMap;
 use weir_model::{Metadata, Record, TenantId};
 use weir_platform::{SequenceNumber, ShardId};
 
+pub(crate) use exemplars::HotExemplars;
 pub(crate) use records::{RecordTable, RecordTag};
 pub(crate) use series::{HeadSeries, TimeRange};
 
+use crate::exemplars::ExemplarLimits;
 use crate::series_index::SeriesIndex;
 use records::RecordEntry;
 
@@ -38,6 +41,8 @@ pub(crate) struct TenantHead {
     pub index: SeriesIndex,
     /// The samples, by the index's ordinals.
     pub series: Vec<HeadSeries>,
+    /// The exemplars.
+    pub exemplars: HotExemplars,
     /// Families declared since the process started.
     pub families: Families,
     /// Rises with each declaration that changed something.
@@ -59,16 +64,36 @@ pub(crate) struct HotSegment {
     pub oldest_ms: Option<i64>,
 }
 
+/// What bounds one tenant's part of the head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadLimits {
+    /// Families with metadata.
+    pub families: usize,
+    /// Exemplars.
+    pub exemplars: ExemplarLimits,
+}
+
+/// What a segment brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Taken {
+    /// Samples.
+    pub samples: u64,
+    /// Exemplars, repeats included.
+    pub exemplars: u64,
+    /// Exemplars, these or older ones, that the limits made go.
+    pub exemplars_dropped: u64,
+}
+
 impl Head {
-    /// Adds the records of a segment; `max_families` bounds each tenant's metadata.
+    /// Adds the records of a segment, within `limits`.
     pub(crate) fn insert<'a>(
         &mut self,
         mut segment: HotSegment,
         records: impl Iterator<Item = (SequenceNumber, &'a Record)>,
-        max_families: usize,
-    ) -> u64 {
+        limits: HeadLimits,
+    ) -> Taken {
         let mut places: Vec<u32> = Vec::new();
-        let mut samples = 0;
+        let mut taken = Taken::default();
         for (sequence, record) in records {
             let tag = self.records.push(RecordEntry {
                 received_ms: record.received_ms,
@@ -77,16 +102,17 @@ impl Head {
             });
             segment.oldest_ms =
                 Some(segment.oldest_ms.map_or(record.received_ms, |o| o.min(record.received_ms)));
-            samples += record.batch.sample_count() as u64;
+            taken.samples += record.batch.sample_count() as u64;
+            taken.exemplars += record.batch.exemplars.len() as u64;
             let tenant = match self.tenants.get_mut(&record.tenant) {
                 Some(tenant) => tenant,
                 None => self.tenants.entry(record.tenant.clone()).or_default(),
             };
-            tenant.insert(record, tag, &mut places, max_families);
+            taken.exemplars_dropped += tenant.insert(record, tag, &mut places, limits);
         }
-        segment.samples = samples;
+        segment.samples = taken.samples;
         self.segments.push(segment);
-        samples
+        taken
     }
 
     /// A tenant's part, if it ever had one.
@@ -134,6 +160,7 @@ impl Head {
             for series in &mut tenant.series {
                 series.drop_records(&self.records, &drop);
             }
+            tenant.exemplars.drop_records(&self.records, &drop);
             // Series that are gone for good would pile up; those that pause must not be indexed anew each time.
             let empty = tenant.series.iter().filter(|s| s.is_empty()).count();
             if empty > 1_000 && empty > 4 * (tenant.series.len() - empty) {
@@ -146,7 +173,7 @@ impl Head {
 }
 
 impl TenantHead {
-    fn insert(&mut self, record: &Record, tag: RecordTag, places: &mut Vec<u32>, max_families: usize) {
+    fn insert(&mut self, record: &Record, tag: RecordTag, places: &mut Vec<u32>, limits: HeadLimits) -> u64 {
         let batch = &record.batch;
         places.clear();
         places.extend(
@@ -167,14 +194,21 @@ impl TenantHead {
             let ordinal = places[sample.series as usize];
             self.series[ordinal as usize].push_set(sample.timestamp_ms, sample.set.clone(), tag);
         }
+        let mut dropped = 0;
+        for exemplar in &batch.exemplars {
+            let series = &batch.series()[exemplar.series as usize];
+            let labels = batch.labels(series);
+            dropped += self.exemplars.insert(series.id, labels, exemplar, tag, limits.exemplars);
+        }
         for metadata in &batch.metadata {
             if self.families.get(&metadata.family) != Some(metadata)
-                && (self.families.len() < max_families || self.families.contains_key(&metadata.family))
+                && (self.families.len() < limits.families || self.families.contains_key(&metadata.family))
             {
                 self.families.insert(metadata.family.clone(), metadata.clone());
                 self.families_version += 1;
             }
         }
+        dropped
     }
 
     /// Builds the index anew from the series that have samples.

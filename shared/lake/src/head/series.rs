@@ -24,7 +24,7 @@ impl TimeRange {
     }
 
     #[inline]
-    fn contains(self, at: i64) -> bool {
+    pub(crate) fn contains(self, at: i64) -> bool {
         self.start_ms <= at && at <= self.end_ms
     }
 }

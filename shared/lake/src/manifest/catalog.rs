@@ -202,6 +202,7 @@ mod tests {
             series_key: format!("l-{id}"),
             generation,
             complete: false,
+            exemplars: None,
         }
     }
 

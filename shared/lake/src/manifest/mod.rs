@@ -22,13 +22,13 @@ pub(crate) struct BlockMeta {
     pub tenant: String,
     /// The hour it holds, in hours since 1970.
     pub hour: i64,
-    /// First timestamp, milliseconds since the Unix epoch.
+    /// First timestamp of a sample (of an exemplar, when there is none), milliseconds since the Unix epoch.
     pub min_ms: i64,
-    /// Last timestamp.
+    /// Last timestamp, likewise.
     pub max_ms: i64,
     /// Number of series.
     pub series: u64,
-    /// Number of samples.
+    /// Number of samples; a block of 0 has neither a samples nor a series object, see `has_samples`.
     pub samples: u64,
     /// Size of the samples object in bytes.
     pub samples_bytes: u64,
@@ -43,17 +43,43 @@ pub(crate) struct BlockMeta {
     pub generation: u64,
     /// True when it was made of all of its hour's blocks after the hour had closed (or by request).
     pub complete: bool,
+    /// Its exemplars, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exemplars: Option<ExemplarsMeta>,
+}
+
+/// What the manifest says about the exemplars of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExemplarsMeta {
+    /// Key of the exemplars object.
+    pub key: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Number of exemplars.
+    pub count: u64,
+    /// Exemplars left out when it was made, since there were too many.
+    pub dropped: u64,
+    /// First timestamp, milliseconds since the Unix epoch.
+    pub min_ms: i64,
+    /// Last timestamp.
+    pub max_ms: i64,
 }
 
 impl BlockMeta {
-    /// Size of both objects in bytes.
+    /// Size of all its objects in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.samples_bytes + self.series_bytes
+        self.samples_bytes + self.series_bytes + self.exemplars.as_ref().map_or(0, |e| e.bytes)
     }
 
-    /// Both keys.
-    pub(crate) fn keys(&self) -> [String; 2] {
-        [self.samples_key.clone(), self.series_key.clone()]
+    /// False when the block holds exemplars alone.
+    pub(crate) fn has_samples(&self) -> bool {
+        self.samples > 0
+    }
+
+    /// Keys of all its objects.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let samples = [&self.samples_key, &self.series_key].into_iter().filter(|_| self.has_samples());
+        samples.chain(self.exemplars.as_ref().map(|e| &e.key)).cloned().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use weir_lake::{Lake, Selection};
+use weir_lake::{Lake, LakeOptions, Selection, StoredExemplar};
 use weir_model::{Labels, MatchOp, Matcher, RecordKey, Samples, Temporality};
 use weir_platform::{SequenceNumber, ShardId};
 
@@ -20,16 +20,28 @@ pub(crate) enum Value {
 }
 
 type Series = BTreeMap<i64, Value>;
-/// By tenant, then by labels and temporality.
-pub(crate) type Model = BTreeMap<&'static str, BTreeMap<(Labels, bool), Series>>;
+/// Timestamp, value and own labels of an exemplar.
+type Example = (i64, u64, Labels);
+/// By hour.
+type Examples = BTreeMap<i64, BTreeSet<Example>>;
+
+/// What a lake holds, by tenant.
+#[derive(Default)]
+pub(crate) struct Model {
+    /// By labels and temporality.
+    series: BTreeMap<&'static str, BTreeMap<(Labels, bool), Series>>,
+    /// By labels and temporality of their series.
+    exemplars: BTreeMap<&'static str, BTreeMap<(Labels, bool), Examples>>,
+}
 
 /// What the lake must hold once it covers each shard up to `covered`.
 pub(crate) fn of_stream(
     stream: &TestStream,
     covered: [Option<SequenceNumber>; SHARDS],
-    window_ms: i64,
+    options: &LakeOptions,
 ) -> Model {
-    let mut model = Model::new();
+    let window_ms = options.retry_window_ms;
+    let mut model = Model::default();
     for (shard, covered) in stream.shards.iter().zip(covered) {
         let mut seen: HashMap<RecordKey, i64> = HashMap::new();
         for (_, record) in shard.iter().filter(|(sequence, _)| Some(*sequence) <= covered) {
@@ -40,11 +52,24 @@ pub(crate) fn of_stream(
                 seen.insert(key, record.received_ms);
             }
             let name = TENANTS.into_iter().find(|n| *n == record.tenant.as_str()).unwrap();
-            let series = model.entry(name).or_default();
             let batch = &record.batch;
-            let mut put = |place: u32, at: i64, value: Value| {
+            let key_of = |place: u32| {
                 let delta = batch.series()[place as usize].temporality == Temporality::Delta;
-                let series = series.entry((batch.labels_at(place).to_labels(), delta)).or_default();
+                (batch.labels_at(place).to_labels(), delta)
+            };
+            let exemplars = model.exemplars.entry(name).or_default();
+            for e in &batch.exemplars {
+                let hours = exemplars.entry(key_of(e.series)).or_default();
+                let hour = hours.entry(e.timestamp_ms.div_euclid(3_600_000)).or_default();
+                hour.insert((e.timestamp_ms, e.value.to_bits(), e.labels.clone()));
+                if hour.len() > options.max_exemplars_per_series {
+                    hour.pop_first();
+                }
+            }
+            let series = model.series.entry(name).or_default();
+            let mut put = |place: u32, at: i64, value: Value| {
+                let (labels, delta) = key_of(place);
+                let series = series.entry((labels, delta)).or_default();
                 let value = match series.remove(&at) {
                     None => value,
                     Some(before) => combine(before, value, delta),
@@ -120,7 +145,7 @@ pub(crate) async fn answers(
 /// The part of the model that a selection asks for; sets as [`answers`] shows them.
 fn expected(model: &Model, name: &str, selection: &Selection) -> BTreeMap<(Labels, bool), Series> {
     let mut wanted = BTreeMap::new();
-    for (key, series) in model.get(name).into_iter().flatten() {
+    for (key, series) in model.series.get(name).into_iter().flatten() {
         if !selection.matchers.iter().all(|m| m.matches(key.0.get(m.name()).unwrap_or(""))) {
             continue;
         }
@@ -181,12 +206,41 @@ pub(crate) async fn check(lake: &Arc<Lake>, model: &Model, random: &mut Random, 
                 );
             }
         }
+        // Now and then: it reads their objects each time.
+        for selection in selections.iter().take(2).filter(|_| random.chance(30)) {
+            check_exemplars(lake, model, name, selection, context).await;
+        }
         let labels: Vec<Labels> = lake.series(&tenant(name), &[], i64::MIN, i64::MAX, 1_000).await.unwrap();
         let mut wanted: Vec<Labels> =
-            model.get(name).into_iter().flatten().map(|((labels, _), _)| labels.clone()).collect();
+            model.series.get(name).into_iter().flatten().map(|((labels, _), _)| labels.clone()).collect();
         wanted.dedup();
         assert_eq!(labels, wanted, "{context}: series of tenant {name}");
     }
+}
+
+async fn check_exemplars(lake: &Arc<Lake>, model: &Model, name: &str, selection: &Selection, context: &str) {
+    let Selection { matchers, start_ms, end_ms, .. } = selection;
+    let any_of = std::slice::from_ref(matchers);
+    let found = lake.exemplars(&tenant(name), any_of, *start_ms, *end_ms, 10_000).await.expect("exemplars");
+    assert!(found.is_sorted_by(|a, b| a.labels < b.labels), "{context}: series are in order");
+    let found = found.into_iter().map(|series| {
+        let example = |e: StoredExemplar| (e.timestamp_ms, e.value.to_bits(), e.labels);
+        (series.labels, series.exemplars.into_iter().map(example).collect::<Vec<_>>())
+    });
+    let mut wanted: BTreeMap<Labels, BTreeSet<Example>> = BTreeMap::new();
+    for ((labels, _), hours) in model.exemplars.get(name).into_iter().flatten() {
+        let passes = |m: &Matcher| m.matches(labels.get(m.name()).unwrap_or(""));
+        if matchers.iter().all(passes) {
+            let within = hours.values().flatten().filter(|e| (*start_ms..=*end_ms).contains(&e.0));
+            wanted.entry(labels.clone()).or_default().extend(within.cloned());
+        }
+    }
+    let wanted = wanted.into_iter().filter(|(_, exemplars)| !exemplars.is_empty());
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        wanted.map(|(labels, exemplars)| (labels, exemplars.into_iter().collect())).collect::<Vec<_>>(),
+        "{context}: exemplars of tenant {name}, {selection:?}"
+    );
 }
 
 /// How far a lake says that it covers the shards.

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use weir_lake::Incoming;
 use weir_model::{
-    Batch, FloatSample, Histogram, HistogramSample, Labels, Metadata, MetricKind, Record, RecordKey,
-    STALE_NAN, SetSample, Temporality, TenantId, UniqueSet,
+    Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Metadata, MetricKind, Record,
+    RecordKey, STALE_NAN, SetSample, Temporality, TenantId, UniqueSet,
 };
 use weir_platform::SequenceNumber;
 
@@ -90,6 +90,15 @@ fn record(random: &mut Random, shard: usize, now_ms: i64) -> Record {
                 2 if !delta => batch.floats.push(FloatSample { series, timestamp_ms, value: STALE_NAN }),
                 _ => batch.floats.push(FloatSample { series, timestamp_ms, value: number as f64 }),
             }
+        }
+    }
+    for series in 0..batch.series().len() as u32 {
+        if random.chance(40) {
+            // Some in an hour in which no series has a sample.
+            let timestamp_ms = timestamp(random) - i64::from(random.chance(10)) * 30 * 3_600_000;
+            let labels = Labels::from_pairs([("trace_id", format!("t{}", random.below(2)))]);
+            let value = random.below(2) as f64;
+            batch.exemplars.push(Exemplar { series, timestamp_ms, value, labels });
         }
     }
     if random.chance(20) {
