@@ -78,8 +78,10 @@ impl Weir {
     /// When it does not become ready within 20 s.
     pub fn start_with(data: &Path, flags: &[&str]) -> Result<Self> {
         let port = free_port()?;
+        // Built first: that takes minutes, and is no part of the start.
+        let binary = binary();
         let started = Instant::now();
-        let child = Command::new(binary())
+        let child = Command::new(binary)
             .args(["up", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .args(flags)
