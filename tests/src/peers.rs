@@ -2,7 +2,8 @@
 //! without.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::weir::note;
 
@@ -86,4 +87,37 @@ pub fn pypi(program: &str, package: &str, version: &str) -> Option<PathBuf> {
 fn virtual_environment(folder: &Path) -> bool {
     let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).status();
     made.is_ok_and(|status| status.success())
+}
+
+/// A running peer, which ends with the test.
+pub struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a peer, its output thrown away.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn start(command: &mut Command) -> Peer {
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Peer(child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
+}
+
+/// Looks ten times a second whether something has come to pass.
+///
+/// # Panics
+/// After so many seconds in vain.
+pub fn wait_until(what: &str, seconds: u64, mut ready: impl FnMut() -> bool) {
+    for _ in 0..seconds * 10 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("waited {seconds} s in vain: {what}");
 }

@@ -1,14 +1,15 @@
 //! A real Prometheus scrapes its node exporter and itself, remote-writes here, and is asked the same
 //! questions: the answers must agree to 1e-9.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails fails the test")]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use weir_tests::{Weir, http, peers, weir};
+use weir_tests::peers::{self, start, wait_until};
+use weir_tests::{Weir, http, weir};
 
 /// Instant and range queries over what a node exporter and a Prometheus say about themselves.
 const QUERIES: &[&str] = &[
@@ -86,30 +87,6 @@ const QUERIES: &[&str] = &[
     "time() - timestamp(node_load1)",
     "sgn(deriv(node_load1[20s]))",
 ];
-
-/// Ends a peer with the test.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command) -> Peer {
-    Peer(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the peer starts"))
-}
-
-fn wait_until(what: &str, seconds: u64, mut ready: impl FnMut() -> bool) {
-    for _ in 0..seconds * 10 {
-        if ready() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("waited {seconds} s in vain: {what}");
-}
 
 /// One answer as series → (timestamp text → value), or the scalar under an empty name.
 type Answer = BTreeMap<String, BTreeMap<String, f64>>;

@@ -1,6 +1,7 @@
 //! Exemplars of the series that a query selects.
 
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use weir_lake::ExemplarSeries;
 
 use crate::error::ApiError;
@@ -33,11 +34,13 @@ pub(crate) async fn answer(query: &Query, asked: &Asked) -> Result<Response, Api
         )));
     }
     if selectors.is_empty() {
-        // As Prometheus has it: success, and no data at all.
-        return Ok(json_response(b"{\"status\":\"success\"}".to_vec()));
+        // As Prometheus has it: no content.
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let lake = &query.0.lake;
-    let found = lake.exemplars(&asked.tenant, &selectors, start_ms, end_ms, MAX_EXEMPLARS).await?;
+    let mut found = lake.exemplars(&asked.tenant, &selectors, start_ms, end_ms, MAX_EXEMPLARS).await?;
+    // Prometheus' order: pair by pair.
+    found.sort_by(|a, b| a.labels.iter().cmp(b.labels.iter()));
     Ok(json_response(json(&found)))
 }
 

@@ -136,7 +136,7 @@ fn body(route: &Route) -> Option<Value> {
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, success) = match route.answer {
-        Answer::Json(schema) => (
+        Answer::Json(schema) | Answer::JsonOrNothing(schema) => (
             "200",
             json!({ "description": "Done.", "content": { "application/json": { "schema": schema() } } }),
         ),
@@ -150,6 +150,9 @@ fn responses(route: &Route) -> Value {
         Answer::Empty => ("204", json!({ "description": "Done." })),
     };
     responses.insert(status.to_owned(), success);
+    if let Answer::JsonOrNothing(_) = route.answer {
+        responses.insert("204".to_owned(), json!({ "description": "Nothing to say." }));
+    }
     for failure in route.failures {
         let told = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
         responses.insert(failure.to_string(), json!({ "description": reason(*failure), "content": told }));

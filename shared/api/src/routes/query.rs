@@ -69,13 +69,18 @@ const fn asks(
 pub(super) static ROUTES: &[Route] = &[
     asks("query", "/api/v1/query", "Evaluates an expression at one instant.", INSTANT, schema::query),
     asks("query_range", "/api/v1/query_range", "Evaluates an expression over a range.", RANGE, schema::query),
-    asks(
+    Route::new(
         "query_exemplars",
+        Function::Query,
+        GET_POST,
         "/api/v1/query_exemplars",
-        "The exemplars of every series that an expression selects.",
-        &[TENANT, QUERY, START, END],
-        schema::exemplars,
-    ),
+        "The exemplars of every series that an expression selects; nothing when it selects none.",
+        Answer::JsonOrNothing(schema::exemplars),
+    )
+    .tag("query")
+    .parameters(&[TENANT, QUERY, START, END])
+    .body(Body::Form)
+    .failures(FAILURES),
     asks(
         "internal_query",
         "/api/v1/internal/metrics/query",
