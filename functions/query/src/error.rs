@@ -68,6 +68,11 @@ impl ApiError {
         Self::new(Kind::Timeout, message)
     }
 
+    /// A fault of ours, told in the log.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
     /// The error type, for counting.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()

@@ -1,7 +1,7 @@
 //! `/federate`: the latest sample of every selected series as Prometheus text, for another Prometheus to
 //! scrape.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -22,8 +22,8 @@ enum Latest {
     Histogram(std::sync::Arc<Histogram>),
 }
 
-/// Ascending by metric, then by labels.
-type Found = BTreeMap<(String, Labels), (i64, Latest)>;
+/// Series by labels, which several selectors may find.
+type Found = HashMap<Labels, (i64, Latest)>;
 
 pub(crate) async fn answer(query: &Query, asked: &Asked, headers: &HeaderMap) -> Result<Response, ApiError> {
     let inner = &query.0;
@@ -42,7 +42,10 @@ pub(crate) async fn answer(query: &Query, asked: &Asked, headers: &HeaderMap) ->
         (Names::Underscores, "underscores")
     };
     let mut page = Page::new(names);
-    for ((_, labels), (timestamp_ms, latest)) in &found {
+    let mut found: Vec<(Labels, (i64, Latest))> = found.into_iter().collect();
+    // Samples of a metric have to stand together.
+    found.sort_by(|(a, _), (b, _)| a.metric_name().cmp(b.metric_name()).then_with(|| a.iter().cmp(b.iter())));
+    for (labels, (timestamp_ms, latest)) in &found {
         // An empty instance keeps the scraping Prometheus from putting its own there.
         let more: &[(&str, &str)] = if labels.get("instance").is_none() { &[("instance", "")] } else { &[] };
         match latest {
@@ -79,13 +82,12 @@ async fn select(
     let mut samples = Samples::default();
     for (index, series) in selection.series().iter().enumerate() {
         // The latest change of a delta series would be taken for its state.
-        let name = series.labels.metric_name();
-        if name.is_empty() || series.temporality == Temporality::Delta {
+        if series.labels.metric_name().is_empty() || series.temporality == Temporality::Delta {
             continue;
         }
         reader.read(index, &mut samples)?;
         let Some((at_ms, latest)) = latest(&samples) else { continue };
-        found.insert((name.to_owned(), series.labels.clone()), (at_ms, latest));
+        found.insert(series.labels.clone(), (at_ms, latest));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod federate;
 mod json;
 mod metrics;
 mod params;
+mod remote_read;
 mod router;
 mod rules;
 mod status;

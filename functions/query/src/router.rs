@@ -16,7 +16,9 @@ use weir_platform::{Clock, Telemetry};
 
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
-use crate::{batch, discovery, evaluate, exemplars, federate, metrics, rules, status, syntax, targets};
+use crate::{
+    batch, discovery, evaluate, exemplars, federate, metrics, remote_read, rules, status, syntax, targets,
+};
 
 /// Bounds of the function.
 #[derive(Debug, Clone)]
@@ -90,6 +92,11 @@ pub fn router(query: Query) -> Router {
 }
 
 impl Inner {
+    /// Counts samples that were read for an answer.
+    pub(crate) fn count_samples(&self, samples: usize) {
+        self.telemetry.add(&metrics::SAMPLES, &[], samples as f64);
+    }
+
     fn count(&self, path: &str, started: Instant, done: &Result<Response, ApiError>) {
         let outcome = done.as_ref().map_or_else(ApiError::name, |_| "success");
         self.telemetry.add(&metrics::REQUESTS, &[("route", path), ("outcome", outcome)], 1.0);
@@ -106,8 +113,11 @@ pub(crate) struct Asked {
 async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let tenant = tenant(&parts.headers)?;
-    if route.id == "internal_query_batch" {
-        return batch::answer(query, tenant, body).await;
+    // Two routes have bodies that are no forms.
+    match route.id {
+        "read" => return remote_read::answer(query, tenant, body).await,
+        "internal_query_batch" => return batch::answer(query, tenant, body).await,
+        _ => {}
     }
     let raw = if parts.method == Method::POST {
         form(query, &parts.headers, body, parts.uri.query()).await?

@@ -15,6 +15,7 @@ mod names;
 mod number;
 mod outcome;
 mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 pub mod series_lines;
 mod sink;

@@ -125,4 +125,16 @@ pub(super) static ROUTES: &[Route] = &[
     .tag("query")
     .parameters(&[TENANT, MATCH])
     .failures(FAILURES),
+    Route::new(
+        "read",
+        Function::Query,
+        POST,
+        "/api/v1/read",
+        "Prometheus remote read: samples, or streamed chunks.",
+        Answer::Media(&["application/x-protobuf", "application/x-streamed-protobuf"]),
+    )
+    .tag("query")
+    .parameters(&[TENANT])
+    .body(Body::Media(&[("application/x-protobuf", "")]))
+    .failures(FAILURES),
 ];

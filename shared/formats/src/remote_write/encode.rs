@@ -35,13 +35,13 @@ fn put_tag(out: &mut Vec<u8>, field: u32, wire: u8) {
     put_varint(out, u64::from(field << 3) | u64::from(wire));
 }
 
-fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_tag(out, field, 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn put_int(out: &mut Vec<u8>, field: u32, value: u64) {
+pub(crate) fn put_int(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_tag(out, field, 0);
         put_varint(out, value);
@@ -52,7 +52,7 @@ fn put_sint(out: &mut Vec<u8>, field: u32, value: i64) {
     put_int(out, field, zigzag(value));
 }
 
-fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
+pub(crate) fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
     if value.to_bits() != 0 {
         put_tag(out, field, 1);
         out.extend_from_slice(&value.to_le_bytes());
@@ -167,7 +167,7 @@ fn put_labels(out: &mut Vec<u8>, labels: &[(String, String)]) {
     }
 }
 
-fn sample(timestamp_ms: i64, value: f64) -> Vec<u8> {
+pub(crate) fn sample(timestamp_ms: i64, value: f64) -> Vec<u8> {
     let mut out = Vec::new();
     put_double(&mut out, 1, value);
     put_int(&mut out, 2, timestamp_ms as u64);
@@ -175,7 +175,7 @@ fn sample(timestamp_ms: i64, value: f64) -> Vec<u8> {
 }
 
 /// A `Histogram` message: with integers when every count is a whole number, else with floats.
-fn encode_histogram(timestamp_ms: i64, histogram: &Histogram) -> Vec<u8> {
+pub(crate) fn encode_histogram(timestamp_ms: i64, histogram: &Histogram) -> Vec<u8> {
     let all = [histogram.count, histogram.zero_count];
     let mut counts = all.iter().chain(&histogram.positive_buckets).chain(&histogram.negative_buckets);
     // 2^53: beyond it a float no longer holds every whole number.

@@ -1,4 +1,5 @@
-//! Prometheus TSDB blocks in: a block's index, chunk segments and tombstones, read from bytes.
+//! Prometheus TSDB blocks in: a block's index, chunk segments and tombstones, read from bytes; and chunks out,
+//! for remote read.
 //!
 //! Source: the format descriptions in Prometheus' tsdb/docs/format (index version 2, chunks version 1,
 //! tombstones version 1). A block is a folder of `meta.json`, `index`, `chunks/000001` … and `tombstones`;
@@ -12,12 +13,15 @@ mod index;
 mod meta;
 mod segment;
 mod tombstones;
+mod write_bits;
+mod write_chunk;
 
 pub use chunk::{Chunk, Encoding};
 pub use index::{ChunkMeta, Index, SeriesEntry};
 pub use meta::{BlockMeta, BlockStats};
 pub use segment::Segment;
 pub use tombstones::Tombstones;
+pub use write_chunk::{EncodedChunk, encode};
 
 /// Why a file of a block cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
