@@ -22,6 +22,12 @@ const EXEMPLARS: MetricSpec = MetricSpec {
     kind: MetricType::Counter,
 };
 
+const DAMAGED: MetricSpec = MetricSpec {
+    name: "weir_lake_damaged_segments",
+    help: "Hot segments that cannot be read and were copied to quarantine; anything above 0 wants a look.",
+    kind: MetricType::Gauge,
+};
+
 /// What starts a run: the payload of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -72,6 +78,7 @@ impl Compact {
     async fn run(&self, event: CompactEvent) -> Result<Outcome, LakeError> {
         let mode = if event.full { CompactMode::Full } else { CompactMode::Scheduled };
         let compacted = self.lake.compact(mode).await?;
+        self.telemetry.set(&DAMAGED, &[], self.lake.hot().damaged as f64);
         if compacted.exemplars_dropped > 0 {
             self.telemetry.add(&EXEMPLARS, &[], compacted.exemplars_dropped as f64);
         }

@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use weir_model::{Record, RecordKey};
-use weir_platform::{Created, SequenceNumber, ShardId};
+use weir_platform::{BucketError, Created, SequenceNumber, ShardId};
 
 use crate::error::LakeError;
 use crate::keys;
 use crate::lake::Lake;
 use crate::segment::{HEADER_BYTES, Segment, SegmentHeader, SegmentRecord};
-use crate::state::DecodedSegment;
+
+/// Most damaged segments that one append replaces.
+const MAX_REPLACED: usize = 1_000;
 
 /// A record as the stream delivered it.
 #[derive(Debug, Clone)]
@@ -43,6 +45,16 @@ pub struct Appended {
     pub covered_through: Option<SequenceNumber>,
 }
 
+/// What the start of a segment told.
+pub(crate) enum SegmentStart {
+    /// This.
+    Read(SegmentHeader),
+    /// Nothing, since it has been deleted.
+    Gone,
+    /// Nothing that can be read.
+    Damaged,
+}
+
 impl Lake {
     /// Writes a batch of one shard. When this returns, every record of it is durable and visible to
     /// queries, exactly once: records that an earlier delivery brought, and repeats of a retry key,
@@ -68,7 +80,7 @@ impl Lake {
             delivered.dedup_by_key(|incoming| incoming.sequence);
         }
         let mut waiting = VecDeque::from(delivered);
-        let mut appended = Appended::default();
+        let (mut appended, mut replaced) = (Appended::default(), 0);
         loop {
             let covered = self.covered_through(shard);
             while let Some(first) = waiting.front()
@@ -84,9 +96,16 @@ impl Lake {
             if !self.write(shard, &piece, &mut appended).await? {
                 // An attempt whose reply was lost, or another process: what it wrote counts.
                 self.read_new_segments(shard).await?;
+                let key = keys::segment(shard, first);
                 if self.covered_through(shard).is_none_or(|to| to < first) {
-                    let key = keys::segment(shard, first);
-                    return Err(LakeError::damaged(&key, format!("it does not cover {first} (to {last})")));
+                    // A damaged one makes room: this delivery brings its records again.
+                    replaced += 1;
+                    if replaced > MAX_REPLACED || !self.delete_damaged(&key, shard).await? {
+                        return Err(LakeError::damaged(
+                            &key,
+                            format!("it does not cover {first} (to {last})"),
+                        ));
+                    }
                 }
                 for incoming in piece.into_iter().rev() {
                     waiting.push_front(incoming);
@@ -166,27 +185,25 @@ impl Lake {
             if first > to {
                 break;
             }
-            let header = self.read_segment_header(&object.key).await?;
-            if header.is_some_and(|header| header.newest_keyed_ms.is_some()) {
+            let start = self.read_segment_header(&object.key).await?;
+            // What is wrong with a damaged start is told below.
+            if !matches!(start, SegmentStart::Read(header) if header.newest_keyed_ms.is_none()) {
                 let bytes = self.bucket.get(&object.key).await?;
-                let decoded = DecodedSegment::keys_only(&object.key, &bytes)?;
-                let now_ms = self.clock.now_ms();
-                self.state_mut().note_keys(&decoded, now_ms);
+                if let Some(decoded) = self.decode_or_pass(object, bytes, shard).await? {
+                    let now_ms = self.clock.now_ms();
+                    self.state_mut().note_keys(&decoded.segment, now_ms);
+                }
             }
         }
         Ok(())
     }
 
-    /// The start of a segment; `None` when it has been deleted.
-    pub(crate) async fn read_segment_header(&self, key: &str) -> Result<Option<SegmentHeader>, LakeError> {
+    /// The start of a segment.
+    pub(crate) async fn read_segment_header(&self, key: &str) -> Result<SegmentStart, LakeError> {
         match self.bucket.get_range(key, 0..HEADER_BYTES as u64).await {
-            Ok(bytes) => {
-                SegmentHeader::decode(&bytes).map(Some).map_err(|reason| LakeError::damaged(key, reason))
-            }
-            Err(weir_platform::BucketError::NotFound { .. }) => Ok(None),
-            Err(weir_platform::BucketError::BadRange { .. }) => {
-                Err(LakeError::damaged(key, "its start is cut off"))
-            }
+            Ok(bytes) => Ok(SegmentHeader::decode(&bytes).map_or(SegmentStart::Damaged, SegmentStart::Read)),
+            Err(BucketError::NotFound { .. }) => Ok(SegmentStart::Gone),
+            Err(BucketError::BadRange { .. }) => Ok(SegmentStart::Damaged),
             Err(error) => Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@ use hashbrown::HashSet;
 use serde::Serialize;
 use weir_platform::{SequenceNumber, ShardId};
 
+use crate::append::SegmentStart;
 use crate::compact::Maintenance;
 use crate::error::LakeError;
 use crate::gather::gather;
@@ -84,22 +85,26 @@ impl Lake {
             Some(limit_ms) => catalog.marks_before(limit_ms),
         };
         let mut doomed = Vec::new();
-        let mut kept = HashSet::new();
-        for (shard, to) in marks {
+        let (mut kept, mut damaged) = (HashSet::new(), 0);
+        for (&shard, &to) in &marks {
             for object in self.list_all(&keys::shard_prefix(shard)).await? {
                 let Some((_, first)) = keys::parse_segment(&object.key) else { continue };
                 if first > to {
                     break;
                 }
-                if self.is_needed(maintenance, &object.key, shard, to, now_ms).await? {
+                if self.damage.is_known_by_name(&object.key) {
+                    // Compaction has passed it, so that nothing can take its place any more.
+                    damaged += u64::from(self.delete_damaged(&object.key, shard).await?);
+                } else if self.is_needed(maintenance, &object.key, shard, to, now_ms).await? {
                     kept.insert(object.key);
                 } else {
                     doomed.push(object.key);
                 }
             }
         }
+        self.damage.retain_after(&marks);
         maintenance.headers.retain(|key, _| kept.contains(key));
-        self.delete_all(doomed).await
+        Ok(damaged + self.delete_all(doomed).await?)
     }
 
     /// True when a segment reaches beyond what is compacted, or has retry keys that still count.
@@ -114,8 +119,9 @@ impl Lake {
         let header = match maintenance.headers.get(key) {
             Some(header) => *header,
             None => match self.read_segment_header(key).await? {
-                Some(header) => *maintenance.headers.entry(key.to_owned()).insert(header).get(),
-                None => return Ok(false),
+                SegmentStart::Read(header) => *maintenance.headers.entry(key.to_owned()).insert(header).get(),
+                SegmentStart::Gone => return Ok(false),
+                SegmentStart::Damaged => return Ok(!self.delete_damaged(key, shard).await?),
             },
         };
         let keys_count = header.newest_keyed_ms.is_some_and(|newest_ms| {

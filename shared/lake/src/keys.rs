@@ -69,6 +69,11 @@ pub(crate) fn quarantine(shard: ShardId, sequence: SequenceNumber, extension: &s
     format!("quarantine/shard={}/{:039}.{extension}", shard.0, sequence.0)
 }
 
+/// A damaged object set aside: its key and the hash of its bytes, under the folder of what is in quarantine.
+pub(crate) fn set_aside(key: &str, hash: u64, extension: &str) -> String {
+    format!("quarantine/{key}-{hash:016x}.{extension}")
+}
+
 /// The calendar date of a day since 1970, `YYYY-MM-DD`.
 ///
 /// Source: the civil-from-days algorithm of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms":

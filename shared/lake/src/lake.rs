@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use weir_platform::{Bucket, BucketError, Clock, SequenceNumber, ShardId};
+use weir_platform::{Bucket, BucketError, Clock, ObjectInfo, SequenceNumber, ShardId};
 
 use crate::compact::Maintenance;
+use crate::damage::Damage;
 use crate::days::DayCache;
 use crate::error::LakeError;
 use crate::families::FamilyCache;
@@ -16,7 +17,7 @@ use crate::keys;
 use crate::manifest::{Catalog, Commit, Entry, ManifestStore};
 use crate::options::LakeOptions;
 use crate::snapshots::Snapshots;
-use crate::state::{DecodedSegment, State};
+use crate::state::State;
 
 /// Keys asked for at a time.
 const PAGE: usize = 1_000;
@@ -42,6 +43,7 @@ pub struct Lake {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) days: DayCache,
     pub(crate) families: FamilyCache,
+    pub(crate) damage: Damage,
     /// True when an entry may or may not have been written.
     uncertain: AtomicBool,
     names: Names,
@@ -67,7 +69,7 @@ impl Lake {
     /// segments that are not compacted.
     ///
     /// # Errors
-    /// [`LakeError`] when the bucket fails or an object is damaged.
+    /// [`LakeError`] when the bucket fails or the manifest is damaged. A damaged hot segment is set aside.
     pub async fn open(
         bucket: Arc<dyn Bucket>,
         clock: Arc<dyn Clock>,
@@ -84,6 +86,7 @@ impl Lake {
             snapshots: Arc::default(),
             days: DayCache::new(options.index_memory_bytes),
             families: FamilyCache::default(),
+            damage: Damage::default(),
             uncertain: AtomicBool::new(false),
             names: Names::new(),
             bucket,
@@ -139,13 +142,19 @@ impl Lake {
         let mut shards = Vec::new();
         let mut after: Option<String> = None;
         // One listing a shard: from its first segment straight to the end of its folder.
-        while shards.len() < MAX_SHARDS {
+        for _ in 0..MAX_SHARDS {
             let page = self.bucket.list(keys::HOT, after.as_deref(), 1).await?;
-            let Some(object) = page.first() else { break };
-            let (shard, _) = keys::parse_segment(&object.key)
-                .ok_or_else(|| LakeError::damaged(&object.key, "it is not named as a segment"))?;
-            shards.push(shard);
-            after = Some(format!("{}~", keys::shard_prefix(shard)));
+            let Some(object) = page.into_iter().next() else { break };
+            after = Some(match keys::parse_segment(&object.key) {
+                Some((shard, _)) => {
+                    shards.push(shard);
+                    format!("{}~", keys::shard_prefix(shard))
+                }
+                None => {
+                    tracing::warn!(key = object.key, "this object is none of the lake's");
+                    object.key
+                }
+            });
         }
         Ok(shards)
     }
@@ -153,40 +162,38 @@ impl Lake {
     /// Reads the segments of a shard that this process does not know yet and that are not compacted.
     pub(crate) async fn read_new_segments(&self, shard: ShardId) -> Result<(), LakeError> {
         let prefix = keys::shard_prefix(shard);
+        let mut listed: Option<String> = None;
         loop {
             let covered = self.covered_through(shard);
             // A segment is named by its first number, so one that begins at or below what is covered has
-            // been seen: each begins behind the end of the one before.
-            let after = covered.map(|to| keys::segment(shard, to));
+            // been seen: each begins behind the end of the one before. (A damaged one covers nothing.)
+            let after = covered.map(|to| keys::segment(shard, to)).max(listed);
             let page = self.bucket.list(&prefix, after.as_deref(), SEGMENTS_AT_A_TIME).await?;
             let full = page.len() == SEGMENTS_AT_A_TIME;
-            let read = |key: String| {
+            listed = page.last().map(|object| object.key.clone());
+            let read = |object: ObjectInfo| {
                 let bucket = self.bucket.clone();
                 async move {
-                    match bucket.get(&key).await {
+                    match bucket.get(&object.key).await {
                         // Compacted and deleted since the listing.
                         Err(BucketError::NotFound { .. }) => Ok(None),
-                        other => Ok(Some((key, other?))),
+                        other => Ok(Some((object, other?))),
                     }
                 }
             };
-            let objects: Vec<Result<Option<(String, Bytes)>, LakeError>> =
-                gather(self.options.concurrency, page.into_iter().map(|object| read(object.key))).await?;
+            let unknown = page.into_iter().filter(|object| !self.damage.is_known(object));
+            let objects: Vec<Result<Option<(ObjectInfo, Bytes)>, LakeError>> =
+                gather(self.options.concurrency, unknown.map(read)).await?;
             // One decoded segment at a time: decoded, they take some twenty times the memory.
             for object in objects {
-                let Some((key, bytes)) = object? else { continue };
-                let decoded =
-                    tokio::task::spawn_blocking(move || DecodedSegment::decode(&key, &bytes)).await??;
-                if decoded.header.shard != shard {
-                    let key = keys::segment(shard, decoded.header.first);
-                    let reason = format!("it says that it is of {}", decoded.header.shard);
-                    return Err(LakeError::damaged(&key, reason));
-                }
+                let Some((object, bytes)) = object? else { continue };
+                let Some(decoded) = self.decode_or_pass(object, bytes, shard).await? else { continue };
+                self.set_aside_records(&decoded).await;
                 let records = decoded.records.iter().map(|(sequence, record)| (*sequence, record));
                 let now_ms = self.clock.now_ms();
                 self.state_mut().absorb(&decoded.segment, decoded.bytes, records, now_ms);
             }
-            if !full || self.covered_through(shard) == covered {
+            if !full {
                 return Ok(());
             }
         }

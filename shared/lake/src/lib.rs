@@ -10,6 +10,7 @@ mod bitmap;
 pub mod block;
 mod cardinality;
 mod compact;
+mod damage;
 mod days;
 mod discover;
 mod error;

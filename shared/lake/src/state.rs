@@ -8,7 +8,6 @@ use hashbrown::HashMap;
 use weir_model::Record;
 use weir_platform::{SequenceNumber, ShardId};
 
-use crate::error::LakeError;
 use crate::head::{Head, HeadLimits, HotSegment, Taken};
 use crate::manifest::Catalog;
 use crate::retry_keys::RetryKeys;
@@ -40,6 +39,8 @@ pub(crate) struct DecodedSegment {
     pub segment: Segment,
     /// The records with their places.
     pub records: Vec<(SequenceNumber, Record)>,
+    /// Records that cannot be decoded, with what is wrong with them.
+    pub unreadable: Vec<(SequenceNumber, Bytes, String)>,
     /// Size of the object.
     pub bytes: u64,
 }
@@ -48,24 +49,18 @@ impl DecodedSegment {
     /// Reads a segment object.
     ///
     /// # Errors
-    /// [`LakeError::Damaged`] with its key.
-    pub(crate) fn decode(key: &str, bytes: &Bytes) -> Result<Self, LakeError> {
-        let segment = Segment::decode(bytes).map_err(|reason| LakeError::damaged(key, reason))?;
+    /// What is wrong with it.
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, String> {
+        let segment = Segment::decode(bytes).map_err(str::to_owned)?;
         let mut records = Vec::with_capacity(segment.records.len());
+        let mut unreadable = Vec::new();
         for stored in &segment.records {
-            let record = Record::decode(&stored.payload)
-                .map_err(|error| LakeError::damaged(key, format!("record {}: {error}", stored.sequence)))?;
-            records.push((stored.sequence, record));
+            match Record::decode(&stored.payload) {
+                Ok(record) => records.push((stored.sequence, record)),
+                Err(error) => unreadable.push((stored.sequence, stored.payload.clone(), error.to_string())),
+            }
         }
-        Ok(Self { header: segment.header, segment, records, bytes: bytes.len() as u64 })
-    }
-
-    /// Reads a segment object without decoding its records, for their keys.
-    ///
-    /// # Errors
-    /// [`LakeError::Damaged`] with its key.
-    pub(crate) fn keys_only(key: &str, bytes: &Bytes) -> Result<Segment, LakeError> {
-        Segment::decode(bytes).map_err(|reason| LakeError::damaged(key, reason))
+        Ok(Self { header: segment.header, segment, records, unreadable, bytes: bytes.len() as u64 })
     }
 }
 

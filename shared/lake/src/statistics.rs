@@ -18,7 +18,10 @@ pub struct HotState {
     pub bytes: u64,
     /// Memory that they take here, in bytes, estimated.
     pub memory_bytes: u64,
-    /// Earliest arrival among them, milliseconds since the Unix epoch.
+    /// Segments that cannot be read: copied to quarantine, and passed by until their records come again or
+    /// compaction has left them behind.
+    pub damaged: u64,
+    /// Earliest arrival among the others, milliseconds since the Unix epoch.
     pub oldest_ms: Option<i64>,
 }
 
@@ -73,6 +76,7 @@ impl Lake {
             samples: segments.iter().map(|s| s.samples).sum(),
             bytes: segments.iter().map(|s| s.bytes).sum(),
             memory_bytes: state.head.tenants().map(|(_, tenant)| of_tenant(tenant)).sum(),
+            damaged: self.damage.len() as u64,
             oldest_ms: segments.iter().filter_map(|s| s.oldest_ms).min(),
         }
     }

@@ -351,11 +351,6 @@ mod lake {
         world.append(1, record(&[(labels("a"), BASE_MS, 1.0)])).await;
         world.lake.compact(CompactMode::Full).await.unwrap();
         world.append(2, record(&[(labels("a"), BASE_MS + 1, 1.0)])).await;
-        let hot = world.keys("hot/").await.pop().unwrap();
-        world.damage(&hot, |bytes| bytes[100] ^= 1).await;
-        let refused = world.open().await.unwrap_err();
-        assert!(matches!(&refused, LakeError::Damaged { key, .. } if *key == hot), "{refused}");
-        world.damage(&hot, |bytes| bytes[100] ^= 1).await;
         let lake = world.open().await.unwrap();
         assert_eq!(rows(&lake, &everything()).await.len(), 2);
         for series in world.keys("blocks/").await.into_iter().filter(|k| k.contains("/series-")) {
@@ -364,6 +359,84 @@ mod lake {
             let refused = lake.select(&TenantId::default(), &anew).await.unwrap_err();
             assert!(matches!(&refused, LakeError::Damaged { key, .. } if *key == series), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_hot_segment_is_set_aside_and_holds_up_nothing() {
+        let sample = |after_ms: i64| record(&[(labels("a"), BASE_MS + after_ms, 1.0)]);
+        type Change = fn(&mut Vec<u8>);
+        let changes: [(&str, Change); 5] = [
+            ("a flipped bit", |bytes| bytes[100] ^= 1),
+            ("another shard", |bytes| bytes[5] ^= 1),
+            ("a damaged start", |bytes| bytes[0] ^= 1),
+            ("a cut start", |bytes| bytes.truncate(9)),
+            ("nothing at all", |bytes| bytes.clear()),
+        ];
+        for (shows, change) in changes {
+            let mut world = World::new(LakeOptions::default()).await;
+            for number in 1..=70u32 {
+                world.append(u128::from(number), sample(i64::from(number))).await;
+            }
+            world.bucket.create("hot/stray", Bytes::new()).await.unwrap();
+            // More than are read at a time, and the last one.
+            let hot = world.keys("hot/shard").await;
+            for key in hot[..66].iter().chain(hot.last()) {
+                world.damage(key, change).await;
+            }
+            world.lake = world.open().await.unwrap();
+            let kept = |all: Vec<(Labels, i64, f64)>| all.iter().map(|r| r.1 - BASE_MS).collect::<Vec<_>>();
+            assert_eq!(kept(rows(&world.lake, &everything()).await), [67, 68, 69], "{shows}");
+            assert_eq!(world.lake.hot().damaged, 67, "{shows}");
+            assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber(69)), "{shows}");
+            let aside = world.keys("quarantine/hot/").await;
+            assert_eq!(aside.len(), 2 * 67, "{shows}");
+            assert!(aside[0].starts_with(&format!("quarantine/{}", hot[0])), "{shows}: {}", aside[0]);
+            // What comes again takes the place of the damaged one, and the rest goes on.
+            world.append(70, sample(70)).await;
+            world.append(71, sample(71)).await;
+            assert_eq!(kept(rows(&world.lake, &everything()).await), [67, 68, 69, 70, 71], "{shows}");
+            assert_eq!(world.lake.hot().damaged, 66, "{shows}");
+            world.lake.compact(CompactMode::Full).await.unwrap();
+            assert_eq!(world.lake.collect_garbage().await.unwrap().segments, 71, "{shows}");
+            assert_eq!(world.keys("hot/").await, ["hot/stray"], "{shows}");
+            world.lake = world.open().await.unwrap();
+            assert_eq!(kept(rows(&world.lake, &everything()).await), [67, 68, 69, 70, 71], "{shows}");
+            assert_eq!(world.lake.hot().damaged, 0, "{shows}");
+            assert_eq!(world.keys("quarantine/hot/").await, aside, "{shows}: each copy stays");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_segment_kept_for_its_retry_keys_holds_up_nothing() {
+        let mut world = World::new(LakeOptions::default()).await;
+        let keyed = |at: u128| Record { key: Some(RecordKey(at)), ..record(&[(labels("a"), BASE_MS, 1.0)]) };
+        world.append(1, keyed(1)).await;
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.lake.collect_garbage().await.unwrap();
+        let key = world.keys("hot/").await.pop().unwrap();
+        for change in [(|bytes| bytes[2] ^= 1) as fn(&mut Vec<u8>), |bytes| bytes[100] ^= 1] {
+            world.damage(&key, change).await;
+            world.lake = world.open().await.unwrap();
+            world.append(2, keyed(2)).await;
+        }
+        assert_eq!(world.keys("quarantine/hot/").await.len(), 4);
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.lake.collect_garbage().await.unwrap();
+        assert!(!world.keys("hot/").await.contains(&key), "the damaged one is gone");
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_decoded_does_not_hold_up_its_segment() {
+        let mut world = World::new(LakeOptions::default()).await;
+        let good = incoming(2, record(&[(labels("a"), BASE_MS, 1.0)]));
+        // As a later version may write it.
+        let odd = Incoming { payload: Bytes::from_static(b"\xfflater"), ..incoming(1, good.record.clone()) };
+        world.lake.append(SHARD, vec![odd, good]).await.unwrap();
+        world.lake = world.open().await.unwrap();
+        assert_eq!(rows(&world.lake, &everything()).await.len(), 1);
+        assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber(2)));
+        let kept = world.keys("quarantine/shard=0/").await;
+        assert_eq!(&world.bucket.get(&kept[0]).await.unwrap()[..], b"\xfflater");
     }
 
     #[tokio::test]
