@@ -9,6 +9,7 @@ mod append;
 mod bitmap;
 pub mod block;
 mod cardinality;
+mod changes;
 mod compact;
 mod damage;
 mod days;
@@ -36,6 +37,7 @@ pub mod table;
 
 pub use append::{Appended, Incoming};
 pub use cardinality::Cardinality;
+pub use changes::Mark;
 pub use compact::{CompactMode, CompactReport};
 pub use error::LakeError;
 pub use exemplars::{ExemplarSeries, StoredExemplar};

@@ -19,6 +19,7 @@ pub(crate) use records::{RecordTable, RecordTag};
 pub(crate) use series::{HeadSeries, TimeRange};
 
 use crate::exemplars::ExemplarLimits;
+use crate::changes::Writes;
 use crate::series_index::SeriesIndex;
 use records::RecordEntry;
 
@@ -47,6 +48,8 @@ pub(crate) struct TenantHead {
     pub families: Families,
     /// Rises with each declaration that changed something.
     pub families_version: u64,
+    /// Which times were written to when.
+    pub writes: Writes,
 }
 
 /// A hot segment that the head holds.
@@ -182,6 +185,9 @@ impl TenantHead {
         if self.series.len() < self.index.len() {
             self.series.resize_with(self.index.len(), HeadSeries::default);
         }
+        let floats = batch.floats.iter().map(|s| s.timestamp_ms);
+        let histograms = batch.histograms.iter().map(|s| s.timestamp_ms);
+        self.writes.note(floats.chain(histograms).chain(batch.sets.iter().map(|s| s.timestamp_ms)));
         for sample in &batch.floats {
             let ordinal = places[sample.series as usize];
             self.series[ordinal as usize].push_float(sample.timestamp_ms, sample.value, tag);
