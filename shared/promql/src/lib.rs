@@ -9,8 +9,10 @@ mod printer;
 mod storage;
 
 pub use engine::{
-    Answer, InstantSample, Limits, Prepared, Query, QueryError, RangeSeries, SampleValue, Stats, Value,
-    evaluate, evaluate_prepared, prepare,
+    Answer, Explained, ExplainedStorage, InstantSample, Limits, Prepared, Query, QueryError, RangeSeries,
+    Reach, SampleValue, Stats, Timings, Value, evaluate, evaluate_prepared, prepare,
 };
 pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_duration_ms, parse_selector};
-pub use storage::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storage, StorageError};
+pub use storage::{
+    SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
+};

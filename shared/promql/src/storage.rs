@@ -31,6 +31,19 @@ pub struct SelectedSeries {
     pub temporality: Temporality,
 }
 
+/// What a selection fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SelectionStats {
+    /// Bytes of samples, compressed ones as such.
+    pub bytes: u64,
+    /// Blocks that have something of the selection.
+    pub blocks: u64,
+    /// Of these, blocks whose index was in memory already.
+    pub cached_indexes: u64,
+    /// Resolution of the samples read: `raw`, or the name of a rollup.
+    pub tier: &'static str,
+}
+
 /// Why storage could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -57,6 +70,11 @@ pub trait Storage: Send + Sync {
 pub trait SeriesSet: Send + Sync {
     /// The series, in order.
     fn series(&self) -> &[SelectedSeries];
+
+    /// What was fetched, for explanations and for the bound on memory.
+    fn stats(&self) -> SelectionStats {
+        SelectionStats::default()
+    }
 
     /// A reader; several may work side by side.
     fn reader(&self) -> Box<dyn SeriesReader + '_>;

@@ -61,6 +61,17 @@ impl Accumulator {
         Self { op, floats, histograms: Vec::new(), steps }
     }
 
+    /// Memory of the floats of a group, in bytes.
+    pub(crate) fn bytes(op: AggregateOp, steps: usize) -> usize {
+        let a_step = match op {
+            AggregateOp::Sum => 2 * size_of::<f64>(),
+            AggregateOp::Avg => size_of::<Option<Mean>>(),
+            AggregateOp::Stddev | AggregateOp::Stdvar => size_of::<Spread>(),
+            _ => size_of::<f64>(),
+        };
+        steps.saturating_mul(a_step).saturating_add(size_of::<Self>())
+    }
+
     /// Takes in a series.
     pub(crate) fn add(&mut self, column: &Column, position: Position, metric: &str, notes: &mut Notes) {
         let present = column.floats.iter().copied().enumerate().filter(|(_, x)| !is_absent(*x));

@@ -6,6 +6,7 @@ use super::error::QueryError;
 use super::eval::Evaluator;
 use super::grid::Grid;
 use super::labels::{Key, Numbering};
+use super::limits::Weight;
 use super::notes::Note;
 use super::parts;
 use super::plan::{Kind, Node};
@@ -115,6 +116,7 @@ struct Groups {
     numbering: Numbering,
     accumulators: Vec<Accumulator>,
     drop_name: Vec<bool>,
+    weight: Weight,
 }
 
 fn streaming<'e>(
@@ -137,7 +139,15 @@ fn streaming<'e>(
             }
             let (group, new) = groups.numbering.number(key, pipe.labels(index));
             if new {
-                ledger.hold(2 * steps)?;
+                // Histograms are summed up in wider ones, next to what rounding loses of them.
+                let histograms = if column.has_histograms() {
+                    column.weight() + column.weight()
+                } else {
+                    Weight::default()
+                };
+                let weight = Weight { points: 2 * steps, bytes: Accumulator::bytes(op, steps) } + histograms;
+                ledger.hold(weight)?;
+                groups.weight = groups.weight + weight;
                 groups.accumulators.push(Accumulator::new(op, steps));
                 groups.drop_name.push(false);
             }
@@ -149,7 +159,8 @@ fn streaming<'e>(
     let mut parts = parts.into_iter();
     let Some(mut all) = parts.next() else { return Ok(Vec::new()) };
     for part in parts {
-        let Groups { numbering, accumulators, drop_name } = part;
+        let Groups { numbering, accumulators, drop_name, weight } = part;
+        all.weight = all.weight + weight;
         let theirs = numbering.into_labels().into_iter().zip(accumulators.into_iter().zip(drop_name));
         for (labels, (accumulator, drop_name)) in theirs {
             let (group, new) = all.numbering.number_of(labels);
@@ -162,8 +173,7 @@ fn streaming<'e>(
             }
         }
     }
-    let points = 2 * steps * all.accumulators.len();
-    let Groups { numbering, accumulators, drop_name } = all;
+    let Groups { numbering, accumulators, drop_name, weight } = all;
     let groups = numbering.into_labels().into_iter().zip(accumulators.into_iter().zip(drop_name));
     let series = groups
         .map(|(labels, (accumulator, drop_name))| Series {
@@ -173,6 +183,6 @@ fn streaming<'e>(
         })
         .filter(|series| series.column.any_present())
         .collect();
-    ledger.release(points);
+    ledger.release(weight);
     Ok(series)
 }

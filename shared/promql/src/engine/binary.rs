@@ -7,7 +7,7 @@ use super::column::{ABSENT, Column, Presence, Series, is_absent};
 use super::error::QueryError;
 use super::grid::Grid;
 use super::labels::{Key, METRIC_LABELS, Numbering, Output};
-use super::limits::Ledger;
+use super::limits::{Ledger, Weight};
 use super::notes::Notes;
 use super::ops::{self, Sample};
 use crate::ast::{BinaryOp, Cardinality, Position, VectorMatching};
@@ -135,13 +135,14 @@ impl Join<'_> {
             return self.check_one_side(one);
         }
         self.check_one_side(one)?;
-        ledger.hold(many.len() * self.steps)?;
+        let weight = Weight::of_cells(many.len() * self.steps);
+        ledger.hold(weight)?;
         if let ([many], [one], None, None) = (many, one, fill_many, fill_one) {
             self.pair(&self.many[*many], &self.one[*one])?;
         } else {
             self.cross(many, one)?;
         }
-        ledger.release(many.len() * self.steps);
+        ledger.release(weight);
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use weir_model::{Histogram, Labels, STALE_NAN, STALE_NAN_BITS};
 
+use super::limits::Weight;
+
 /// Stands for "no sample at this step". Arithmetic never yields this bit pattern: the results of operations
 /// on NaN are quiet, this one is signalling.
 pub(crate) const ABSENT: f64 = STALE_NAN;
@@ -105,9 +107,19 @@ impl Column {
     }
 
     /// What it weighs in the ledger: a point per step, more with histograms.
-    pub(crate) fn points(&self) -> usize {
-        let weigh = |h: &Arc<Histogram>| 4 + h.positive_buckets.len() + h.negative_buckets.len();
-        self.floats.len() + self.histograms.iter().flatten().map(weigh).sum::<usize>()
+    pub(crate) fn weight(&self) -> Weight {
+        let slots = |h: &Arc<Histogram>| {
+            h.positive_buckets.len()
+                + h.negative_buckets.len()
+                + h.positive_spans.len()
+                + h.negative_spans.len()
+        };
+        let histogram = |h: &Arc<Histogram>| Weight {
+            points: 4 + h.positive_buckets.len() + h.negative_buckets.len(),
+            bytes: size_of::<Histogram>() + size_of::<f64>() * slots(h),
+        };
+        let places = Weight { points: 0, bytes: self.histograms.len() * size_of::<usize>() };
+        Weight::of_cells(self.floats.len()) + places + self.histograms.iter().flatten().map(histogram).sum()
     }
 }
 
@@ -147,6 +159,13 @@ pub(crate) struct Series {
     pub(crate) drop_name: bool,
     /// Its values.
     pub(crate) column: Column,
+}
+
+impl Series {
+    /// What it weighs in the ledger; its labels are shared with the selection more often than not.
+    pub(crate) fn weight(&self) -> Weight {
+        self.column.weight() + Weight { points: 0, bytes: size_of::<Self>() }
+    }
 }
 
 /// Which steps of a grid have a sample in any of some series.

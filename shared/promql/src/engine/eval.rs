@@ -1,5 +1,7 @@
 //! The evaluator: from plan nodes to pipelines, scalars and series.
 
+use std::time::Duration;
+
 use weir_model::Labels;
 
 use super::aggregate;
@@ -11,12 +13,14 @@ use super::grid::Grid;
 use super::info;
 use super::instant::Output;
 use super::labels;
-use super::limits::Ledger;
+use super::limits::{Ledger, Weight};
+use super::meter::{Meter, Meters, Steps};
 use super::notes::{Note, Notes};
 use super::ops;
 use super::parts;
 use super::pipe::{Held, Instant, Map, Pipe, Source, Windows};
-use super::plan::{Kind, Node, Select};
+use super::plan::{Kind, Node, Select, SubqueryPlan};
+use super::repeats::Repeats;
 use super::sort;
 use super::window::Spec;
 use crate::ast::WindowEdges;
@@ -27,6 +31,12 @@ pub(crate) struct Evaluator<'e> {
     pub(crate) selections: &'e [Box<dyn SeriesSet>],
     pub(crate) ledger: &'e Ledger,
     pub(crate) notes: Notes,
+    pub(crate) meters: Option<&'e Meters>,
+    /// How the steps at hand relate to those of the query.
+    pub(crate) steps: Steps,
+    pub(crate) repeats: Repeats<'e>,
+    /// Time spent putting series in order.
+    pub(crate) sorting: Duration,
 }
 
 impl<'e> Evaluator<'e> {
@@ -38,6 +48,11 @@ impl<'e> Evaluator<'e> {
         }
     }
 
+    /// What a stage of a pipeline reports to.
+    pub(crate) fn stage(&self, node: &Node, source: Option<&Node>) -> Meter<'e> {
+        self.meters.map_or_else(Meter::default, |meters| meters.stage(node, source, self.steps))
+    }
+
     /// The pipeline of a vector.
     pub(crate) fn pipe(&mut self, node: &'e Node, grid: &Grid) -> Result<Pipe<'e>, QueryError> {
         self.ledger.check()?;
@@ -46,12 +61,21 @@ impl<'e> Evaluator<'e> {
             Kind::Instant(select) | Kind::TimestampOf(select) => {
                 let of_value = matches!(node.kind, Kind::Instant(_));
                 let output = if of_value { Output::Value } else { Output::Timestamp };
-                Pipe::Instant(Instant { set: self.set(select)?, select, grid: *grid, output, position })
+                let meter = self.stage(node, None);
+                Pipe::Instant(Instant {
+                    set: self.set(select)?,
+                    select,
+                    grid: *grid,
+                    output,
+                    position,
+                    meter,
+                })
             }
             Kind::Map { function, input, args } => {
                 let args = args.iter().map(|a| self.scalars(a, grid)).collect::<Result<Vec<_>, _>>()?;
                 let input = Box::new(self.pipe(input, grid)?);
-                Pipe::Map(Map { input, function: *function, args, grid: *grid, position })
+                let meter = self.stage(node, None);
+                Pipe::Map(Map { input, function: *function, args, grid: *grid, position, meter })
             }
             Kind::Window { function, source, args } => {
                 let values = args.iter().map(|a| self.scalars(a, grid)).collect::<Result<Vec<_>, _>>()?;
@@ -68,8 +92,10 @@ impl<'e> Evaluator<'e> {
                     spec,
                     grid: *grid,
                     position: source.position,
+                    meter: self.stage(node, Some(source)),
                 })
             }
+            Kind::Repeated { place, inner } => self.repeated(*place, inner, grid)?,
             _ => Pipe::Held(self.series(node, grid)?),
         })
     }
@@ -87,20 +113,53 @@ impl<'e> Evaluator<'e> {
                     lookback: 0,
                     totals_only: false,
                 };
-                let inner = if is_scalar(&plan.inner) {
-                    let series = self.scalar_series(&plan.inner, &plan.grid)?;
-                    Pipe::Held(Held::new(vec![series], self.ledger)?)
-                } else {
-                    self.pipe(&plan.inner, &plan.grid)?
-                };
+                let inner = self.within(Steps::Inner, |evaluator| {
+                    if is_scalar(&plan.inner) {
+                        let series = evaluator.scalar_series(&plan.inner, &plan.grid)?;
+                        return Ok(Pipe::Held(Held::new(vec![series], evaluator.ledger)?));
+                    }
+                    evaluator.pipe(&plan.inner, &plan.grid)
+                })?;
                 Ok((spec, Source::Computed(Box::new(inner), plan.grid)))
             }
             _ => Err(QueryError::BadData("expected a range vector".to_owned())),
         }
     }
 
+    /// Evaluates something whose steps are not the query's own.
+    fn within<T>(
+        &mut self,
+        steps: Steps,
+        work: impl FnOnce(&mut Self) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let around = self.steps;
+        if around != Steps::Inner {
+            self.steps = steps;
+        }
+        let done = work(self);
+        self.steps = around;
+        done
+    }
+
+    /// The series of a subquery on its own steps.
+    pub(crate) fn inner_series(&mut self, plan: &'e SubqueryPlan) -> Result<Held<'e>, QueryError> {
+        self.within(Steps::Shared, |evaluator| evaluator.series(&plan.inner, &plan.grid))
+    }
+
     /// All series of a vector.
     pub(crate) fn series(&mut self, node: &'e Node, grid: &Grid) -> Result<Held<'e>, QueryError> {
+        let streams = node.kind.streams() || matches!(node.kind, Kind::Repeated { .. } | Kind::Once(_));
+        let Some(counters) = self.meters.and_then(|m| m.of(node)).filter(|_| !streams) else {
+            return self.unmetered_series(node, grid);
+        };
+        let started = std::time::Instant::now();
+        let held = self.unmetered_series(node, grid)?;
+        counters.took(started);
+        counters.made(held.len(), grid.steps);
+        Ok(held)
+    }
+
+    fn unmetered_series(&mut self, node: &'e Node, grid: &Grid) -> Result<Held<'e>, QueryError> {
         self.ledger.check()?;
         let series = match &node.kind {
             Kind::Once(inner) => self.once(inner, grid)?,
@@ -165,12 +224,20 @@ impl<'e> Evaluator<'e> {
                     grid: *grid,
                     output: Output::Milliseconds,
                     position: node.position,
+                    meter: self.stage(node, None),
                 });
                 let infos = parts::collect(infos, self.ledger, &mut self.notes)?;
                 info::enrich(&base, &infos, names, data, grid)?
             }
-            Kind::Instant(_) | Kind::TimestampOf(_) | Kind::Map { .. } | Kind::Window { .. } => {
-                let pipe = self.pipe(node, grid)?;
+            Kind::Instant(_)
+            | Kind::TimestampOf(_)
+            | Kind::Map { .. }
+            | Kind::Window { .. }
+            | Kind::Repeated { .. } => {
+                let pipe = match self.pipe(node, grid)? {
+                    Pipe::Held(held) => return Ok(held),
+                    pipe => pipe,
+                };
                 return parts::collect(pipe, self.ledger, &mut self.notes);
             }
             Kind::Range(_) | Kind::Subquery(_) => {
@@ -186,12 +253,12 @@ impl<'e> Evaluator<'e> {
 
     /// Evaluates at the first step and repeats it for the others.
     fn once(&mut self, inner: &'e Node, grid: &Grid) -> Result<Vec<Series>, QueryError> {
-        let mut series = self.series(inner, &grid.first())?.take();
+        let mut series = self.within(Steps::Shared, |e| e.series(inner, &grid.first()))?.take();
         // Counted before the memory is taken, and again when held.
-        let points = series.len().saturating_mul(grid.steps);
-        self.ledger.hold(points)?;
+        let weight = Weight::of_cells(series.len().saturating_mul(grid.steps));
+        self.ledger.hold(weight)?;
         series.iter_mut().for_each(|s| s.column.repeat_first(grid.steps));
-        self.ledger.release(points);
+        self.ledger.release(weight);
         Ok(series)
     }
 
@@ -261,8 +328,19 @@ impl<'e> Evaluator<'e> {
                     }
                 })
             }
-            Kind::ScalarOf(input) => self.scalar_of(input, grid)?,
-            Kind::Once(inner) => Scalars::Constant(self.scalars(inner, &grid.first())?.get(0)),
+            Kind::ScalarOf(input) => {
+                let started = std::time::Instant::now();
+                let scalars = self.scalar_of(input, grid)?;
+                if let Some(counters) = self.meters.and_then(|m| m.of(node)) {
+                    counters.took(started);
+                    counters.made(1, grid.steps);
+                }
+                scalars
+            }
+            Kind::Once(inner) => {
+                let scalars = self.within(Steps::Shared, |e| e.scalars(inner, &grid.first()))?;
+                Scalars::Constant(scalars.get(0))
+            }
             _ => return Err(QueryError::BadData("expected a scalar".to_owned())),
         })
     }

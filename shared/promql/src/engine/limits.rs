@@ -17,6 +17,9 @@ pub struct Limits {
     pub max_points_per_series: usize,
     /// Most points (series times steps) held at once, between nodes and in the answer.
     pub max_result_points: u64,
+    /// Most memory that the query may hold at once, in bytes, as estimated: what its selectors fetched, columns
+    /// between nodes, accumulators, and the answer.
+    pub max_bytes: u64,
     /// Threads that evaluate one query; answers do not depend on it.
     pub threads: usize,
     /// When evaluation gives up.
@@ -32,10 +35,44 @@ impl Default for Limits {
             max_series: 500_000,
             max_points_per_series: 11_000,
             max_result_points: 50_000_000,
+            max_bytes: 1 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             deadline: None,
             cancel: None,
         }
+    }
+}
+
+/// What something takes as long as it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Weight {
+    /// Points: a float at a step, more for a histogram.
+    pub(crate) points: usize,
+    /// Memory.
+    pub(crate) bytes: usize,
+}
+
+impl Weight {
+    /// So many places for floats.
+    pub(crate) fn of_cells(cells: usize) -> Self {
+        Self { points: cells, bytes: cells.saturating_mul(size_of::<f64>()) }
+    }
+}
+
+impl std::ops::Add for Weight {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            points: self.points.saturating_add(other.points),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+impl std::iter::Sum for Weight {
+    fn sum<I: Iterator<Item = Self>>(weights: I) -> Self {
+        weights.fold(Self::default(), |a, b| a + b)
     }
 }
 
@@ -44,13 +81,39 @@ impl Default for Limits {
 pub(crate) struct Ledger {
     limits: Limits,
     samples: AtomicU64,
-    held: AtomicU64,
+    points: Held,
+    bytes: Held,
+}
+
+/// An amount that comes and goes.
+#[derive(Debug, Default)]
+struct Held {
+    now: AtomicU64,
     peak: AtomicU64,
+}
+
+impl Held {
+    /// The amount with so much more.
+    fn add(&self, more: usize) -> u64 {
+        let total = self.now.fetch_add(more as u64, Ordering::Relaxed).saturating_add(more as u64);
+        self.peak.fetch_max(total, Ordering::Relaxed);
+        total
+    }
+
+    fn release(&self, less: usize) {
+        let release = |held: u64| Some(held.saturating_sub(less as u64));
+        // The closure always gives a value, so the update cannot fail.
+        let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, release);
+    }
+
+    fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
 }
 
 impl Ledger {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, samples: AtomicU64::new(0), held: AtomicU64::new(0), peak: AtomicU64::new(0) }
+        Self { limits, samples: AtomicU64::new(0), points: Held::default(), bytes: Held::default() }
     }
 
     /// The bounds.
@@ -78,21 +141,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// Counts points that are now held.
-    pub(crate) fn hold(&self, points: usize) -> Result<(), QueryError> {
-        let total = self.held.fetch_add(points as u64, Ordering::Relaxed) + points as u64;
-        self.peak.fetch_max(total, Ordering::Relaxed);
-        if total > self.limits.max_result_points {
-            return Err(too_many_samples(total, self.limits.max_result_points));
+    /// Counts what is held from now on.
+    pub(crate) fn hold(&self, weight: Weight) -> Result<(), QueryError> {
+        let (points, bytes) = (self.points.add(weight.points), self.bytes.add(weight.bytes));
+        if points > self.limits.max_result_points {
+            return Err(too_many_samples(points, self.limits.max_result_points));
+        }
+        if bytes > self.limits.max_bytes {
+            return Err(QueryError::Execution(format!(
+                "query processing would take too much memory in query execution ({bytes} bytes, at most {}); \
+                 ask for fewer series, fewer steps or a shorter range",
+                self.limits.max_bytes
+            )));
         }
         Ok(())
     }
 
-    /// Counts points that are no longer held.
-    pub(crate) fn release(&self, points: usize) {
-        let release = |held: u64| Some(held.saturating_sub(points as u64));
-        // The closure always gives a value, so the update cannot fail.
-        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, release);
+    /// Counts what is no longer held.
+    pub(crate) fn release(&self, weight: Weight) {
+        self.points.release(weight.points);
+        self.bytes.release(weight.bytes);
     }
 
     /// Samples read so far.
@@ -100,9 +168,9 @@ impl Ledger {
         self.samples.load(Ordering::Relaxed)
     }
 
-    /// Most points held at once.
-    pub(crate) fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
+    /// Most points held at once, and most bytes.
+    pub(crate) fn peaks(&self) -> (u64, u64) {
+        (self.points.peak(), self.bytes.peak())
     }
 }
 

@@ -8,6 +8,7 @@ use super::error::QueryError;
 use super::grid::Grid;
 use super::plan::{Kind, MapFunction, Node, RangeFunction, Select, SubqueryPlan};
 use super::query::Query;
+use super::repeats::Repeated;
 use crate::ast::{
     Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Call, Expr, MatrixSelector, Node as Ast, Position,
     Subquery, ValueType, VectorSelector, WindowEdges,
@@ -19,6 +20,10 @@ use crate::storage::SelectRequest;
 pub(crate) struct Lowered {
     pub(crate) root: Node,
     pub(crate) requests: Vec<SelectRequest>,
+    /// How many selectors share each request.
+    pub(crate) uses: Vec<usize>,
+    /// How often each repeated expression stands in the plan.
+    pub(crate) repeats: Vec<usize>,
 }
 
 /// Makes the plan of a query.
@@ -28,11 +33,20 @@ pub(crate) fn lower(query: &Query, max_series: usize) -> Result<Lowered, QueryEr
         step_ms: if query.start_ms == query.end_ms { 0 } else { query.step_ms },
         range_ms: query.end_ms.saturating_sub(query.start_ms),
     };
-    let mut lowering =
-        Lowering { query, span, max_series, requests: Vec::new(), histograms: HistogramUse::default() };
+    let mut lowering = Lowering {
+        query,
+        span,
+        max_series,
+        requests: Vec::new(),
+        uses: Vec::new(),
+        repeated: Repeated::of(&query.expr),
+        in_repeated: false,
+        histograms: HistogramUse::default(),
+    };
     let root = lowering.node(&query.expr, &grid)?;
     let root = if grid.is_instant() { root } else { once(root) };
-    Ok(Lowered { root, requests: lowering.requests })
+    let Lowering { requests, uses, repeated, .. } = lowering;
+    Ok(Lowered { root, requests, uses, repeats: repeated.uses })
 }
 
 struct Lowering<'q> {
@@ -40,6 +54,10 @@ struct Lowering<'q> {
     span: QuerySpan,
     max_series: usize,
     requests: Vec<SelectRequest>,
+    uses: Vec<usize>,
+    repeated: Repeated,
+    /// True inside of an expression that is kept as a whole.
+    in_repeated: bool,
     histograms: HistogramUse,
 }
 
@@ -94,9 +112,16 @@ impl Lowering<'_> {
             }
             _ => {}
         }
+        let within = self.in_repeated;
+        let place = if within { None } else { self.repeated.number(expr, grid, self.totals_only()) };
+        self.in_repeated |= place.is_some();
         let node = self.inner_node(expr, grid);
+        self.in_repeated = within;
         self.histograms = around;
-        node
+        let node = node?;
+        let Some(place) = place else { return Ok(node) };
+        let (position, invariant) = (node.position, node.invariant);
+        Ok(Node { kind: Kind::Repeated { place, inner: Box::new(node) }, position, invariant })
     }
 
     fn inner_node(&mut self, expr: &Expr, grid: &Grid) -> Result<Node, QueryError> {
@@ -331,6 +356,11 @@ impl Lowering<'_> {
         })
     }
 
+    /// True when nothing around looks at the buckets of histograms.
+    fn totals_only(&self) -> bool {
+        self.histograms.totals && !self.histograms.buckets
+    }
+
     /// Registers what a selector needs from storage, once for equal needs.
     fn select(
         &mut self,
@@ -357,9 +387,11 @@ impl Lowering<'_> {
         let known = self.requests.iter().position(|known| same_request(known, &request));
         let selection = known.unwrap_or_else(|| {
             self.requests.push(request);
+            self.uses.push(0);
             self.requests.len() - 1
         });
-        let totals_only = self.histograms.totals && !self.histograms.buckets;
+        self.uses[selection] += 1;
+        let totals_only = self.totals_only();
         Select { selection, offset, at, range, edges, lookback, totals_only }
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn collect<'e>(
         if column.any_present() {
             let column = std::mem::take(column);
             // Counted as they come, so that the bound holds before memory is taken.
-            ledger.hold(column.points())?;
+            ledger.hold(column.weight())?;
             let (labels, drop_name) = (pipe.labels(index).clone(), pipe.drops_name(index));
             series.push(Series { labels, drop_name, column });
         }
@@ -93,7 +93,7 @@ pub(crate) fn collect<'e>(
     })?;
     let mut all = Vec::with_capacity(made.iter().map(Vec::len).sum());
     made.into_iter().for_each(|part| all.extend(part));
-    ledger.release(all.iter().map(|s: &Series| s.column.points()).sum());
+    ledger.release(all.iter().map(|s: &Series| s.column.weight()).sum());
     Held::new(all, ledger)
 }
 

@@ -7,8 +7,9 @@ use super::column::{Column, Scalars, Series};
 use super::error::QueryError;
 use super::grid::Grid;
 use super::instant::{self, Output};
-use super::limits::Ledger;
+use super::limits::{Ledger, Weight};
 use super::map;
+use super::meter::Meter;
 use super::notes::{Note, Notes};
 use super::over_time;
 use super::plan::{MapFunction, RangeFunction, Select};
@@ -29,7 +30,7 @@ pub(crate) enum Pipe<'e> {
 /// Series in memory, counted in the ledger as long as they live.
 pub(crate) struct Held<'e> {
     series: Vec<Series>,
-    points: usize,
+    weight: Weight,
     ledger: &'e Ledger,
 }
 
@@ -40,6 +41,7 @@ pub(crate) struct Instant<'e> {
     pub(crate) grid: Grid,
     pub(crate) output: Output,
     pub(crate) position: Position,
+    pub(crate) meter: Meter<'e>,
 }
 
 /// A function over windows.
@@ -51,6 +53,7 @@ pub(crate) struct Windows<'e> {
     pub(crate) grid: Grid,
     /// Where the range vector stands.
     pub(crate) position: Position,
+    pub(crate) meter: Meter<'e>,
 }
 
 /// Where the samples of windows come from.
@@ -67,13 +70,14 @@ pub(crate) struct Map<'e> {
     pub(crate) args: Vec<Scalars>,
     pub(crate) grid: Grid,
     pub(crate) position: Position,
+    pub(crate) meter: Meter<'e>,
 }
 
 impl<'e> Held<'e> {
     pub(crate) fn new(series: Vec<Series>, ledger: &'e Ledger) -> Result<Self, QueryError> {
-        let points = series.iter().map(|s| s.column.points()).sum();
-        let held = Self { series, points, ledger };
-        ledger.hold(points)?;
+        let weight = series.iter().map(Series::weight).sum();
+        let held = Self { series, weight, ledger };
+        ledger.hold(weight)?;
         Ok(held)
     }
 
@@ -93,7 +97,7 @@ impl std::ops::Deref for Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.ledger.release(self.points);
+        self.ledger.release(self.weight);
     }
 }
 
@@ -212,8 +216,10 @@ impl Worker<'_> {
             }
             Self::Instant { pipe, reader, samples, ledger } => {
                 ledger.check()?;
+                let started = pipe.meter.start();
                 samples.clear();
                 reader.read(index, samples)?;
+                pipe.meter.read(started, samples);
                 ledger.read(samples.len())?;
                 window::count_sets(samples);
                 if pipe.select.totals_only {
@@ -226,14 +232,18 @@ impl Worker<'_> {
                 } else {
                     instant::fill(samples, &pipe.grid, pipe.select, pipe.output, out);
                 }
+                pipe.meter.touch_column(out);
+                pipe.meter.done(started, out);
                 Ok(())
             }
             Self::Windows { pipe, input, samples, scratch, counter, ledger } => {
                 ledger.check()?;
+                let started = pipe.meter.start();
                 samples.clear();
                 let (temporality, metric) = match input {
                     Input::Stored(reader, set) => {
                         reader.read(index, samples)?;
+                        pipe.meter.read(started, samples);
                         ledger.read(samples.len())?;
                         window::drop_stale(samples);
                         if pipe.spec.totals_only {
@@ -265,11 +275,20 @@ impl Worker<'_> {
                 if rising && temporality == Temporality::Cumulative {
                     counter.check(metric, pipe.position, out, notes);
                 }
+                if pipe.meter.counts_steps() {
+                    window::each(samples, &pipe.grid, &pipe.spec, ledger, |w| {
+                        pipe.meter.touch_window(w);
+                        Ok(())
+                    })?;
+                }
+                pipe.meter.done(started, out);
                 Ok(())
             }
             Self::Map { pipe, input } => {
+                let started = pipe.meter.start();
                 input.column(index, notes, out)?;
                 map::apply(pipe.function, &pipe.args, &pipe.grid, pipe.position, notes, out);
+                pipe.meter.done(started, out);
                 Ok(())
             }
         }

@@ -110,6 +110,99 @@ pub(crate) enum Kind {
     },
     /// Evaluated at the first step only, the same at all others.
     Once(Box<Node>),
+    /// An expression that the query has more than once, by its number among those.
+    Repeated {
+        place: usize,
+        inner: Box<Node>,
+    },
+}
+
+impl Node {
+    /// The nodes that it is made of.
+    pub(crate) fn children(&self) -> Vec<&Self> {
+        match &self.kind {
+            Kind::Number(_)
+            | Kind::Time
+            | Kind::Text(_)
+            | Kind::Range(_)
+            | Kind::Instant(_)
+            | Kind::TimestampOf(_) => Vec::new(),
+            Kind::ScalarOf(inner)
+            | Kind::ScalarNegate(inner)
+            | Kind::Vector(inner)
+            | Kind::Once(inner)
+            | Kind::Repeated { inner, .. }
+            | Kind::Absent { input: inner, .. }
+            | Kind::LabelReplace { input: inner, .. }
+            | Kind::LabelJoin { input: inner, .. }
+            | Kind::Sort { input: inner, .. }
+            | Kind::SortByLabel { input: inner, .. }
+            | Kind::Info { input: inner, .. } => vec![inner],
+            Kind::Subquery(plan) => vec![&plan.inner],
+            Kind::ScalarBinary(_, left, right)
+            | Kind::ScalarExtreme(_, left, right)
+            | Kind::Binary { left, right, .. }
+            | Kind::HistogramQuantile { quantile: left, input: right } => vec![left, right],
+            Kind::HistogramFraction { lower, upper, input } => vec![lower, upper, input],
+            Kind::Map { input, args, .. } => std::iter::once(&**input).chain(args).collect(),
+            Kind::Window { source, args, .. } => std::iter::once(&**source).chain(args).collect(),
+            Kind::HistogramQuantiles { quantiles, input, .. } => {
+                quantiles.iter().chain(std::iter::once(&**input)).collect()
+            }
+            Kind::Aggregate { param, input, .. } => {
+                param.iter().map(|param| &**param).chain(std::iter::once(&**input)).collect()
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// What it does, for explanations.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Number(_) => "number",
+            Self::Time => "time",
+            Self::Text(_) => "string",
+            Self::ScalarOf(_) => "scalar of vector",
+            Self::ScalarNegate(_) | Self::ScalarBinary(..) | Self::ScalarExtreme(..) => "scalar operator",
+            Self::Range(_) => "range selector",
+            Self::Subquery(_) => "subquery",
+            Self::Instant(_) | Self::TimestampOf(_) => "instant selector",
+            Self::Map { function: MapFunction::Binary { .. } | MapFunction::Negate, .. } => {
+                "operator with scalar"
+            }
+            Self::Map { .. } => "function of values",
+            Self::Window { .. } => "function of windows",
+            Self::Vector(_) => "vector of scalar",
+            Self::Absent { .. } => "absence",
+            Self::LabelReplace { .. } | Self::LabelJoin { .. } => "function of labels",
+            Self::Sort { .. } | Self::SortByLabel { .. } => "sort",
+            Self::HistogramQuantile { .. }
+            | Self::HistogramQuantiles { .. }
+            | Self::HistogramFraction { .. } => "function of histograms",
+            Self::Aggregate { .. } => "aggregation",
+            Self::Binary { .. } => "operator between vectors",
+            Self::Info { .. } => "info series joined",
+            Self::Once(_) => "once for all steps",
+            Self::Repeated { .. } => "repeated expression",
+        }
+    }
+
+    /// The selector whose series it reads itself.
+    pub(crate) fn select(&self) -> Option<&Select> {
+        match self {
+            Self::Range(select)
+            | Self::Instant(select)
+            | Self::TimestampOf(select)
+            | Self::Info { info: select, .. } => Some(select),
+            _ => None,
+        }
+    }
+
+    /// True for the stages of pipelines, which work series by series.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self, Self::Instant(_) | Self::TimestampOf(_) | Self::Map { .. } | Self::Window { .. })
+    }
 }
 
 /// A selector.

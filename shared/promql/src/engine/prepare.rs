@@ -3,23 +3,30 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use super::error::QueryError;
 use super::eval::Evaluator;
+use super::explain::{self, ExplainedStorage};
 use super::grid::Grid;
-use super::limits::{Ledger, Limits};
+use super::limits::{Ledger, Limits, Weight};
 use super::lower::{Lowered, lower};
+use super::meter::{Meters, Steps};
 use super::notes::Notes;
-use super::query::{Answer, Query, Stats};
+use super::query::{Answer, Query, Stats, Timings};
+use super::repeats::Repeats;
 use super::result;
 use crate::ast::ValueType;
-use crate::storage::{SeriesSet, Storage, StorageError};
+use crate::storage::{SelectedSeries, SeriesSet, Storage, StorageError};
 
 /// A query with everything fetched that its evaluation needs.
 pub struct Prepared {
     query: Query,
     lowered: Lowered,
     selections: Vec<Box<dyn SeriesSet>>,
+    /// What each selection took.
+    storage: Vec<ExplainedStorage>,
+    preparing: Duration,
     limits: Limits,
 }
 
@@ -46,11 +53,23 @@ impl std::fmt::Debug for Prepared {
 /// [`QueryError::BadData`] when the query is at fault, [`QueryError::Execution`] when a bound is passed, and
 /// [`QueryError::Storage`] when storage fails.
 pub async fn prepare(storage: &dyn Storage, query: &Query, limits: &Limits) -> Result<Prepared, QueryError> {
+    let started = Instant::now();
     check(query, limits)?;
     let lowered = with_room_for(query, || lower(query, limits.max_series))?;
     let selections = lowered.requests.iter().map(|request| storage.select(request));
-    let selections = all(selections.collect()).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Prepared { query: query.clone(), lowered, selections, limits: limits.clone() })
+    let selected = all(selections.collect(), started).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut selections = Vec::with_capacity(selected.len());
+    let mut storage = Vec::with_capacity(selected.len());
+    for (selection, seconds) in selected {
+        let (series, stats) = (selection.series().len() as u64, selection.stats());
+        storage.push(ExplainedStorage { series, seconds, shared: false, stats });
+        selections.push(selection);
+    }
+    for (report, uses) in storage.iter_mut().zip(&lowered.uses) {
+        report.shared = *uses > 1;
+    }
+    let preparing = started.elapsed();
+    Ok(Prepared { query: query.clone(), lowered, selections, storage, preparing, limits: limits.clone() })
 }
 
 /// Height of a query's tree from which it is lowered and evaluated on a thread of its own. Both recurse, by up
@@ -85,18 +104,44 @@ fn with_room_for<T: Send>(
 }
 
 fn compute(prepared: &Prepared) -> Result<Answer, QueryError> {
-    let Prepared { query, lowered, selections, limits } = prepared;
+    let started = Instant::now();
+    let Prepared { query, lowered, selections, storage, preparing, limits } = prepared;
     let grid = Grid::new(query.start_ms, query.end_ms, query.step_ms);
     let ledger = Ledger::new(limits.clone());
-    let mut evaluator = Evaluator { selections, ledger: &ledger, notes: Notes::default() };
+    let series = |s: &Box<dyn SeriesSet>| s.series().len() * size_of::<SelectedSeries>();
+    let fetched = storage.iter().map(|s| usize::try_from(s.stats.bytes).unwrap_or(usize::MAX)).sum::<usize>();
+    let bytes = fetched.saturating_add(selections.iter().map(series).sum());
+    ledger.hold(Weight { points: 0, bytes })?;
+    let steps = if query.stats { grid.steps } else { 0 };
+    let meters = (query.stats || query.explain).then(|| Meters::new(&lowered.root, query.explain, steps));
+    let mut evaluator = Evaluator {
+        selections,
+        ledger: &ledger,
+        notes: Notes::default(),
+        meters: meters.as_ref(),
+        steps: Steps::Own,
+        // Per step each place counts, so then each is evaluated.
+        repeats: Repeats::new(if query.stats { &[] } else { &lowered.repeats }),
+        sorting: Duration::ZERO,
+    };
     let value = result::value(&mut evaluator, &lowered.root, query, &grid)?;
     let (warnings, infos) = evaluator.notes.texts(&query.text);
+    let (peak_points, peak_bytes) = ledger.peaks();
+    let timings =
+        Timings { preparing: *preparing, evaluating: started.elapsed(), sorting: evaluator.sorting };
     let stats = Stats {
-        series: selections.iter().map(|s| s.series().len() as u64).sum(),
+        series: storage.iter().map(|s| s.series).sum(),
         samples_read: ledger.samples(),
-        peak_points: ledger.peak(),
+        peak_points,
+        peak_bytes,
+        samples_per_step: meters.as_ref().map_or_else(Vec::new, Meters::touched),
+        timings,
     };
-    Ok(Answer { value, warnings, infos, stats })
+    let explain = meters
+        .as_ref()
+        .filter(|_| query.explain)
+        .map(|meters| explain::explain(&lowered.root, meters, storage, &query.text));
+    Ok(Answer { value, warnings, infos, stats, explain })
 }
 
 /// Prepares and evaluates on the spot, which blocks the thread while it computes.
@@ -135,17 +180,21 @@ fn check(query: &Query, limits: &Limits) -> Result<(), QueryError> {
     Ok(())
 }
 
-type Selecting<'s> = Pin<Box<dyn Future<Output = Result<Box<dyn SeriesSet>, StorageError>> + Send + 's>>;
+type Selected = Result<Box<dyn SeriesSet>, StorageError>;
+type Selecting<'s> = Pin<Box<dyn Future<Output = Selected> + Send + 's>>;
 
-/// Drives all selections side by side.
-async fn all(mut waiting: Vec<Selecting<'_>>) -> Vec<Result<Box<dyn SeriesSet>, StorageError>> {
+/// Drives all selections side by side; tells after how many seconds each was there.
+async fn all(
+    mut waiting: Vec<Selecting<'_>>,
+    started: Instant,
+) -> Vec<Result<(Box<dyn SeriesSet>, f64), StorageError>> {
     let mut done: Vec<Option<_>> = waiting.iter().map(|_| None).collect();
     std::future::poll_fn(move |context| {
         for (future, slot) in waiting.iter_mut().zip(&mut done) {
             if slot.is_none()
                 && let Poll::Ready(result) = future.as_mut().poll(context)
             {
-                *slot = Some(result);
+                *slot = Some(result.map(|set| (set, started.elapsed().as_secs_f64())));
             }
         }
         if done.iter().all(Option::is_some) {

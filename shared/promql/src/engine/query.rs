@@ -1,9 +1,11 @@
 //! What is asked and what is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_model::{Histogram, Labels};
 
+use super::explain::Explained;
 use crate::ast::Expr;
 
 /// A query.
@@ -23,6 +25,10 @@ pub struct Query {
     pub lookback_ms: i64,
     /// The step of subqueries that do not say, in milliseconds.
     pub subquery_step_ms: i64,
+    /// Whether the answer tells the samples that each step looked at.
+    pub stats: bool,
+    /// Whether the answer explains what each part of the query took.
+    pub explain: bool,
 }
 
 impl Query {
@@ -48,6 +54,8 @@ impl Query {
             step_ms,
             lookback_ms: Self::LOOKBACK_MS,
             subquery_step_ms: Self::SUBQUERY_STEP_MS,
+            stats: false,
+            explain: false,
         }
     }
 }
@@ -63,10 +71,12 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: Stats,
+    /// The plan with what each part took, if the query asked for it.
+    pub explain: Option<Explained>,
 }
 
 /// What a query took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stats {
     /// Series that its selectors found.
     pub series: u64,
@@ -74,6 +84,23 @@ pub struct Stats {
     pub samples_read: u64,
     /// Most points held at once.
     pub peak_points: u64,
+    /// Most memory held at once, in bytes, as estimated.
+    pub peak_bytes: u64,
+    /// Samples that each step looked at, those of overlapping windows again at each; empty unless asked for.
+    pub samples_per_step: Vec<u64>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where the time of a query went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Finding series and fetching what their samples need.
+    pub preparing: Duration,
+    /// Computing.
+    pub evaluating: Duration,
+    /// Of the computing, putting series in order.
+    pub sorting: Duration,
 }
 
 /// A value; range queries always give a matrix.

@@ -1,6 +1,7 @@
 //! From evaluated series to the answer's value.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use weir_model::{Samples, is_stale_nan};
 
@@ -10,6 +11,7 @@ use super::eval::{Evaluator, is_scalar};
 use super::extended::raw_floats;
 use super::grid::Grid;
 use super::labels;
+use super::limits::Weight;
 use super::plan::{Kind, Node, Select};
 use super::query::{InstantSample, Query, RangeSeries, SampleValue, Value};
 use super::window::{self, Spec};
@@ -25,11 +27,11 @@ pub(crate) fn value<'e>(
     let timestamp_ms = query.start_ms;
     match &root.kind {
         Kind::Text(text) => return Ok(Value::String { timestamp_ms, text: text.clone() }),
-        Kind::Range(select) => return raw(evaluator, select, grid),
+        Kind::Range(select) => return raw(evaluator, root, select, grid),
         Kind::Subquery(plan) => {
-            let series = evaluator.series(&plan.inner, &plan.grid)?.take();
+            let series = evaluator.inner_series(plan)?.take();
             let series = labels::drop_names(series)?;
-            return Ok(Value::Matrix(matrix(series, &plan.grid)));
+            return Ok(Value::Matrix(matrix(evaluator, series, &plan.grid)));
         }
         _ if is_scalar(root) && query.step_ms == 0 => {
             let value = evaluator.scalars(root, grid)?.get(0);
@@ -39,7 +41,7 @@ pub(crate) fn value<'e>(
     }
     let series = labels::drop_names(evaluator.series(root, grid)?.take())?;
     if query.step_ms > 0 {
-        return Ok(Value::Matrix(matrix(series, grid)));
+        return Ok(Value::Matrix(matrix(evaluator, series, grid)));
     }
     let sample = |series: Series| {
         let value = match series.column.histogram(0) {
@@ -52,7 +54,7 @@ pub(crate) fn value<'e>(
 }
 
 /// Series with their timestamps, ascending by labels.
-fn matrix(series: Vec<Series>, grid: &Grid) -> Vec<RangeSeries> {
+fn matrix(evaluator: &mut Evaluator<'_>, series: Vec<Series>, grid: &Grid) -> Vec<RangeSeries> {
     let mut all: Vec<RangeSeries> = series
         .into_iter()
         .map(|series| {
@@ -65,24 +67,39 @@ fn matrix(series: Vec<Series>, grid: &Grid) -> Vec<RangeSeries> {
         })
         .filter(|series| !series.floats.is_empty() || !series.histograms.is_empty())
         .collect();
-    all.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+    sort(evaluator, &mut all);
     all
 }
 
+fn sort(evaluator: &mut Evaluator<'_>, series: &mut [RangeSeries]) {
+    let started = Instant::now();
+    series.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+    evaluator.sorting += started.elapsed();
+}
+
 /// A range selector that stands alone: its samples as they are stored.
-fn raw(evaluator: &Evaluator<'_>, select: &Select, grid: &Grid) -> Result<Value, QueryError> {
+fn raw<'e>(
+    evaluator: &mut Evaluator<'e>,
+    root: &'e Node,
+    select: &Select,
+    grid: &Grid,
+) -> Result<Value, QueryError> {
     let set = evaluator.set(select)?;
+    let meter = evaluator.stage(root, None);
     let (spec, edges) = (Spec::of(select), select.edges);
     let (mut reader, mut samples) = (set.reader(), Samples::default());
     let mut all = Vec::new();
     for (index, series) in set.series().iter().enumerate() {
         evaluator.ledger.check()?;
+        let started = meter.start();
         samples.clear();
         reader.read(index, &mut samples)?;
+        meter.read(started, &samples);
         evaluator.ledger.read(samples.len())?;
         window::drop_stale(&mut samples);
         window::count_sets(&mut samples);
-        evaluator.ledger.hold(samples.len())?;
+        // A pair of timestamp and value each.
+        evaluator.ledger.hold(Weight { points: samples.len(), bytes: 16 * samples.len() })?;
         if edges != WindowEdges::Plain && !samples.histograms.is_empty() {
             let modifier = if edges == WindowEdges::Anchored { "anchored" } else { "smoothed" };
             return Err(QueryError::Execution(format!(
@@ -94,12 +111,13 @@ fn raw(evaluator: &Evaluator<'_>, select: &Select, grid: &Grid) -> Result<Value,
                 WindowEdges::Plain => w.ts.iter().copied().zip(w.vs.iter().copied()).collect(),
                 _ => raw_floats(w, edges == WindowEdges::Smoothed),
             };
+            meter.touch_window(w);
             if !floats.is_empty() || !w.hs.is_empty() {
                 all.push(RangeSeries { labels: series.labels.clone(), floats, histograms: w.hs.to_vec() });
             }
             Ok(())
         })?;
     }
-    all.sort_by(|a, b| labels::compare(&a.labels, &b.labels));
+    sort(evaluator, &mut all);
     Ok(Value::Matrix(all))
 }

@@ -7,7 +7,7 @@ use super::column::{Column, Scalars, Series, is_absent};
 use super::error::QueryError;
 use super::grid::Grid;
 use super::labels::{Key, Numbering};
-use super::limits::Ledger;
+use super::limits::{Ledger, Weight};
 use super::notes::{Note, Notes};
 use crate::ast::{AggregateOp, Position};
 
@@ -55,7 +55,8 @@ pub(crate) fn evaluate(
     }
     let operator = if choice == Choice::Largest { "topk" } else { "bottomk" };
     let cells = numbering.len().saturating_mul(grid.steps);
-    ledger.hold(cells)?;
+    let weight = Weight { points: cells, bytes: cells.saturating_mul(size_of::<Heap>()) };
+    ledger.hold(weight)?;
     let mut heaps: Vec<Heap> = vec![Heap::default(); cells];
     for (index, one) in series.iter().enumerate() {
         ledger.check()?;
@@ -83,7 +84,7 @@ pub(crate) fn evaluate(
         }
         with_columns(series, columns)
     };
-    ledger.release(cells);
+    ledger.release(weight);
     Ok(chosen)
 }
 
@@ -175,7 +176,7 @@ fn limited(
     ledger: &Ledger,
 ) -> Result<Vec<Series>, QueryError> {
     let cells = group_count.saturating_mul(grid.steps);
-    ledger.hold(cells)?;
+    ledger.hold(Weight::of_cells(cells))?;
     let mut taken = vec![0usize; cells];
     let mut columns: Vec<Option<Column>> = vec![None; series.len()];
     for (index, one) in series.iter().enumerate() {
@@ -195,7 +196,7 @@ fn limited(
             }
         }
     }
-    ledger.release(cells);
+    ledger.release(Weight::of_cells(cells));
     Ok(with_columns(series, columns))
 }
 

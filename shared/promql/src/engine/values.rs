@@ -10,7 +10,7 @@ use super::error::QueryError;
 use super::float;
 use super::grid::Grid;
 use super::labels::{Key, Numbering, Output};
-use super::limits::Ledger;
+use super::limits::{Ledger, Weight};
 use super::notes::{Note, Notes};
 use crate::ast::{Grouping, Position};
 
@@ -98,8 +98,9 @@ pub(crate) fn count(
             let slot = &mut output.column(&labels, false, grid.steps).floats[step];
             *slot = if is_absent(*slot) { 1.0 } else { *slot + 1.0 };
         }
-        ledger.hold(known.len())?;
-        ledger.release(known.len());
+        let weight = Weight::of_cells(known.len());
+        ledger.hold(weight)?;
+        ledger.release(weight);
     }
     Ok(output.into_series())
 }

@@ -42,6 +42,22 @@ fn passing_a_bound_is_a_named_error() {
             "too many samples into memory",
         ),
         (
+            "memory",
+            Limits { max_bytes: 100_000, ..base.clone() },
+            "m_total",
+            hour,
+            "execution",
+            "query processing would take too much memory in query execution",
+        ),
+        (
+            "memory of groups",
+            Limits { max_bytes: 200_000, ..base.clone() },
+            "avg by (i) (m_total)",
+            hour,
+            "execution",
+            "at most 200000); ask for fewer series, fewer steps or a shorter range",
+        ),
+        (
             "steps",
             Limits { max_points_per_series: 100, ..base.clone() },
             "m_total",

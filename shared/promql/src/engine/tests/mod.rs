@@ -1,5 +1,6 @@
 //! Tests of whole queries over data in memory.
 
+mod explain;
 mod extensions;
 mod limits;
 mod property;
