@@ -1,4 +1,4 @@
-//! Instant and range queries: parameters in, the engine's answer out in Prometheus' JSON.
+//! Instant and range queries: parameters in, what the engine and the result cache answer out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use serde_json::json;
-use weir_promql::{Answer, Limits, QueryError, SampleValue, Stats, Value};
+use weir_platform::Telemetry;
+use weir_promql::{Answer, Limits, Prepared, QueryError, Value};
 
+use crate::answer::{self, Shape};
+use crate::cache::{Plan, ResultCache};
 use crate::error::{ApiError, Kind};
-use crate::json::{put_histogram_point, put_labels, put_point, put_string, put_time};
 use crate::metrics;
-use crate::router::{Asked, Query, json_response};
+use crate::router::{Asked, Inner, Query, json_response};
 use crate::storage::TenantStorage;
 
 /// Series times steps up to which a query is evaluated on the thread that serves it.
@@ -73,51 +75,46 @@ async fn run(
 ) -> Result<Response, ApiError> {
     let inner = &query.0;
     let options = &inner.options;
+    let params = &asked.params;
     let asked_timeout =
-        asked.params.duration("timeout")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        params.duration("timeout")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
     let timeout = asked_timeout.map_or(options.timeout, |timeout| timeout.min(options.timeout));
     let lookback = i64::try_from(options.lookback.as_millis()).unwrap_or(i64::MAX);
-    question.lookback_ms = asked.params.duration("lookback_delta")?.unwrap_or(lookback);
-    let steps =
-        if question.step_ms > 0 { (question.end_ms - question.start_ms) / question.step_ms + 1 } else { 1 };
-    let steps = usize::try_from(steps).unwrap_or(usize::MAX);
-    let plain = !question.expr.has_subquery();
-    let deadline = Instant::now() + timeout;
-    let timed_out = || ApiError::new(Kind::Timeout, "query timed out in expression evaluation");
+    question.lookback_ms = params.duration("lookback_delta")?.unwrap_or(lookback);
+    question.stats = params.get("stats").is_some();
+    question.explain = params.get("explain") == Some("1");
+    let started = Instant::now();
+    let deadline = started + timeout;
     // A turn is waited for within the query's own time, so that a queue cannot grow without end.
     let turn = tokio::time::timeout_at(deadline.into(), inner.turns.clone().acquire_owned());
-    let Ok(Ok(_turn)) = turn.await else {
+    let Ok(Ok(turn)) = turn.await else {
         return Err(ApiError::new(Kind::Timeout, "query timed out in query queue"));
     };
+    let queued = started.elapsed();
     let cancel = Arc::new(AtomicBool::new(false));
     let _cancel = CancelOnDrop(cancel.clone());
     let limits = Limits {
         max_samples: options.max_samples as u64,
         max_series: options.max_series,
+        max_bytes: options.max_bytes,
         deadline: Some(deadline),
         cancel: Some(cancel),
         ..Limits::default()
     };
-    let storage = TenantStorage {
-        lake: inner.lake.clone(),
-        tenant: asked.tenant.clone(),
-        // Neither answers nor samples are cached, so `nocache=1` has nothing to go around but the indexes of
-        // immutable objects, which only `nocache=all` reads from the bucket again.
-        bypass_cache: asked.params.get("nocache") == Some("all"),
-    };
-    let prepared =
-        tokio::time::timeout_at(deadline.into(), weir_promql::prepare(&storage, &question, &limits))
-            .await
-            .map_err(|_| timed_out())?
-            .map_err(query_error)?;
-    // Handing work to another thread costs more than evaluating a few series over a few steps.
-    let small = plain && prepared.series_count().saturating_mul(steps) <= SMALL_POINTS;
-    let with_stats = asked.params.get("stats").is_some();
+    let fetching = tokio::time::timeout_at(deadline.into(), Work::fetch(inner, asked, question, &limits));
+    let timed_out = |_| ApiError::new(Kind::Timeout, "query timed out in expression evaluation");
+    let work = fetching.await.map_err(timed_out)??;
+    let shape = Shape { limit, ..Shape::default() };
+    let all_stats = params.get("stats") == Some("all");
+    let telemetry = inner.telemetry.clone();
+    let cache = inner.results.clone();
+    let small = work.is_small();
     let work = move || {
-        let answer = weir_promql::evaluate_prepared(&prepared)?;
-        Ok((encode(&answer, limit, with_stats), answer.stats))
+        // The turn ends with the work, which may outlast a client that has gone.
+        let _turn = turn;
+        work.finish(shape, queued, all_stats, cache.as_deref(), &telemetry)
     };
-    let done: Result<(Vec<u8>, Stats), QueryError> = if small {
+    let done: Result<Vec<u8>, QueryError> = if small {
         work()
     } else {
         // CPU work of some length: off the threads that serve requests.
@@ -126,9 +123,152 @@ async fn run(
             ApiError::new(Kind::Internal, "the query could not be evaluated; see the log")
         })?
     };
-    let (body, stats) = done.map_err(query_error)?;
-    inner.telemetry.add(&metrics::SAMPLES, &[], stats.samples_read as f64);
-    Ok(json_response(body))
+    Ok(json_response(done.map_err(query_error)?))
+}
+
+/// A query with all that its answer is made of: what is to be evaluated, and what is known of it already.
+struct Work {
+    question: weir_promql::Query,
+    /// How the result cache answers, if it may.
+    plan: Option<Plan>,
+    /// The question, or the parts of it that are not in the cache.
+    parts: Vec<Prepared>,
+}
+
+impl Work {
+    async fn fetch(
+        inner: &Inner,
+        asked: &Asked,
+        question: weir_promql::Query,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        let around = asked.params.get("nocache");
+        let storage = TenantStorage {
+            lake: inner.lake.clone(),
+            tenant: asked.tenant.clone(),
+            bypass_cache: around == Some("all"),
+        };
+        // Figures of each step are those of a whole evaluation.
+        let cache = inner.results.as_ref().filter(|_| around.is_none() && !question.stats);
+        let plan = match cache {
+            Some(cache) => cache.plan(&inner.lake, &asked.tenant, &question).await?,
+            None => None,
+        };
+        let whole = [(question.start_ms, question.end_ms)];
+        let missing = plan.as_ref().map_or(&whole[..], |plan| &plan.missing);
+        let mut parts = Vec::with_capacity(missing.len());
+        for (start_ms, end_ms) in missing {
+            let part = weir_promql::Query { start_ms: *start_ms, end_ms: *end_ms, ..question.clone() };
+            parts.push(weir_promql::prepare(&storage, &part, limits).await.map_err(query_error)?);
+        }
+        Ok(Self { question, plan, parts })
+    }
+
+    /// True for what costs less than handing it to another thread: a few series over a few steps.
+    fn is_small(&self) -> bool {
+        let Self { question, plan, parts } = self;
+        let steps = if question.step_ms > 0 {
+            (question.end_ms - question.start_ms) / question.step_ms + 1
+        } else {
+            1
+        };
+        let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+        let series: usize = parts.iter().map(Prepared::series_count).sum();
+        !question.expr.has_subquery()
+            && plan.as_ref().is_none_or(|plan| plan.kept_steps() == 0)
+            && series.saturating_mul(steps) <= SMALL_POINTS
+    }
+
+    /// Evaluates, puts the answer together and writes it.
+    fn finish(
+        self,
+        mut shape: Shape,
+        queued: Duration,
+        all_stats: bool,
+        cache: Option<&ResultCache>,
+        telemetry: &Telemetry,
+    ) -> Result<Vec<u8>, QueryError> {
+        let Self { question, plan, parts } = self;
+        let answers = parts.iter().map(weir_promql::evaluate_prepared).collect::<Result<Vec<_>, _>>()?;
+        let read: u64 = answers.iter().map(|answer| answer.stats.samples_read).sum();
+        telemetry.add(&metrics::SAMPLES, &[], read as f64);
+        let kept_steps = plan.as_ref().map_or(0, Plan::kept_steps);
+        if let Some(plan) = &plan {
+            let steps = (question.end_ms - question.start_ms) / question.step_ms + 1;
+            telemetry.add(&metrics::CACHED_STEPS, &[("from", "cache")], kept_steps as f64);
+            telemetry.add(
+                &metrics::CACHED_STEPS,
+                &[("from", "evaluation")],
+                steps as f64 - kept_steps as f64,
+            );
+            let whole = plan.missing.is_empty();
+            telemetry.add(&metrics::CACHE, &[("hit", hit(kept_steps, whole))], 1.0);
+        }
+        if question.explain {
+            let plans: Vec<_> = parts
+                .iter()
+                .zip(&answers)
+                .filter_map(|(part, a)| Some((part, a.explain.as_ref()?)))
+                .collect();
+            let plans: Vec<_> = plans
+                .into_iter()
+                .map(|(part, plan)| {
+                    let (start_ms, end_ms) = part.range();
+                    json!({ "start": start_ms as f64 / 1e3, "end": end_ms as f64 / 1e3, "plan": answer::plan(plan) })
+                })
+                .collect();
+            let cache = json!({ "used": plan.is_some(), "steps": kept_steps });
+            shape.explain = Some(json!({ "cache": cache, "evaluated": plans }));
+        }
+        if question.stats
+            && let Some(answer) = answers.first()
+        {
+            let grid = all_stats.then_some((question.start_ms, question.step_ms));
+            shape.stats = Some(answer::stats(answer, queued, grid));
+        }
+        let answer = joined(plan.as_ref(), answers);
+        let body = answer::encode(&answer, &shape);
+        if let (Some(cache), Some(plan), Value::Matrix(series)) = (cache, plan, answer.value)
+            && !plan.missing.is_empty()
+            && answer.warnings.is_empty()
+            && answer.infos.is_empty()
+        {
+            cache.keep(plan, series);
+            telemetry.set(&metrics::CACHE_BYTES, &[], cache.bytes() as f64);
+        }
+        Ok(body)
+    }
+}
+
+fn hit(kept_steps: u64, whole: bool) -> &'static str {
+    match (kept_steps, whole) {
+        (0, _) => "no",
+        (_, true) => "whole",
+        _ => "part",
+    }
+}
+
+/// The answer of all parts and of what was kept.
+fn joined(plan: Option<&Plan>, answers: Vec<Answer>) -> Answer {
+    let mut whole =
+        Answer { value: Value::Matrix(Vec::new()), warnings: vec![], infos: vec![], ..Answer::default() };
+    let mut computed = Vec::with_capacity(answers.len());
+    for answer in answers {
+        whole.warnings.extend(answer.warnings);
+        whole.infos.extend(answer.infos);
+        match answer.value {
+            Value::Matrix(series) if plan.is_some() => computed.push(series),
+            value => whole.value = value,
+        }
+    }
+    if let Some(plan) = plan {
+        whole.value = Value::Matrix(plan.join(computed));
+        for notes in [&mut whole.warnings, &mut whole.infos] {
+            notes.sort_unstable();
+            notes.dedup();
+        }
+    }
+    whole
 }
 
 fn query_error(error: QueryError) -> ApiError {
@@ -147,91 +287,4 @@ fn query_error(error: QueryError) -> ApiError {
         }
     };
     ApiError::new(kind, error.to_string())
-}
-
-/// Writes the answer; `limit` cuts the number of series, as in Prometheus.
-fn encode(answer: &Answer, limit: Option<usize>, with_stats: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
-    let mut truncated = false;
-    let limit = limit.unwrap_or(usize::MAX);
-    out.extend_from_slice(b"{\"status\":\"success\",\"data\":{\"resultType\":");
-    match &answer.value {
-        Value::Scalar { timestamp_ms, value } => {
-            out.extend_from_slice(b"\"scalar\",\"result\":");
-            put_point(&mut out, *timestamp_ms, *value);
-        }
-        Value::String { timestamp_ms, text } => {
-            out.extend_from_slice(b"\"string\",\"result\":[");
-            put_time(&mut out, *timestamp_ms);
-            out.push(b',');
-            put_string(&mut out, text);
-            out.push(b']');
-        }
-        Value::Vector(samples) => {
-            truncated = samples.len() > limit;
-            out.extend_from_slice(b"\"vector\",\"result\":");
-            put_list(&mut out, samples.iter().take(limit), |out, sample| {
-                out.extend_from_slice(b"{\"metric\":");
-                put_labels(out, &sample.labels);
-                match &sample.value {
-                    SampleValue::Float(value) => {
-                        out.extend_from_slice(b",\"value\":");
-                        put_point(out, sample.timestamp_ms, *value);
-                    }
-                    SampleValue::Histogram(histogram) => {
-                        out.extend_from_slice(b",\"histogram\":");
-                        put_histogram_point(out, sample.timestamp_ms, histogram);
-                    }
-                }
-                out.push(b'}');
-            });
-        }
-        Value::Matrix(series) => {
-            truncated = series.len() > limit;
-            out.extend_from_slice(b"\"matrix\",\"result\":");
-            put_list(&mut out, series.iter().take(limit), |out, series| {
-                out.extend_from_slice(b"{\"metric\":");
-                put_labels(out, &series.labels);
-                if !series.floats.is_empty() {
-                    out.extend_from_slice(b",\"values\":");
-                    put_list(out, series.floats.iter(), |out, (at, value)| put_point(out, *at, *value));
-                }
-                if !series.histograms.is_empty() {
-                    out.extend_from_slice(b",\"histograms\":");
-                    put_list(out, series.histograms.iter(), |out, (at, h)| put_histogram_point(out, *at, h));
-                }
-                out.push(b'}');
-            });
-        }
-    }
-    if with_stats {
-        let Stats { series, samples_read, peak_points } = answer.stats;
-        let stats = json!({ "samples": { "totalQueryableSamples": samples_read, "peakSamples": peak_points }, "series": series });
-        out.extend_from_slice(b",\"stats\":");
-        out.extend_from_slice(stats.to_string().as_bytes());
-    }
-    out.push(b'}');
-    let cut = truncated.then(|| "results truncated due to limit".to_owned());
-    for (name, notes) in [
-        ("warnings", answer.warnings.iter().chain(&cut).collect::<Vec<_>>()),
-        ("infos", answer.infos.iter().collect()),
-    ] {
-        if !notes.is_empty() {
-            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            put_list(&mut out, notes.into_iter(), |out, note| put_string(out, note));
-        }
-    }
-    out.push(b'}');
-    out
-}
-
-fn put_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut put: impl FnMut(&mut Vec<u8>, T)) {
-    out.push(b'[');
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        put(out, item);
-    }
-    out.push(b']');
 }

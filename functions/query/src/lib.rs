@@ -3,7 +3,9 @@
 //! `router` takes the routes of the API's table to their modules, which have the routes' names. All of them
 //! answer in Prometheus' own JSON, so a Prometheus data source needs the URL alone.
 
+mod answer;
 mod batch;
+mod cache;
 mod discovery;
 mod error;
 mod evaluate;

@@ -12,3 +12,16 @@ pub(crate) const SECONDS: MetricSpec =
     counter("weir_query_seconds_total", "Time spent on requests of the query API, by route.");
 pub(crate) const SAMPLES: MetricSpec =
     counter("weir_query_samples_read_total", "Samples that queries have read.");
+pub(crate) const CACHE: MetricSpec = counter(
+    "weir_query_cache_lookups_total",
+    "Range queries that the result cache could answer: as a whole, in part, or not.",
+);
+pub(crate) const CACHED_STEPS: MetricSpec = counter(
+    "weir_query_cache_steps_total",
+    "Steps of such queries, by whether they came from the cache or from an evaluation.",
+);
+pub(crate) const CACHE_BYTES: MetricSpec = MetricSpec {
+    name: "weir_query_cache_bytes",
+    help: "Memory of the answers that the result cache holds.",
+    kind: MetricType::Gauge,
+};

@@ -14,6 +14,7 @@ use weir_lake::Lake;
 use weir_model::TenantId;
 use weir_platform::{Clock, Telemetry};
 
+use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
@@ -29,6 +30,10 @@ pub struct QueryOptions {
     pub max_samples: usize,
     /// Most series one query may touch, and a discovery request may list.
     pub max_series: usize,
+    /// Most memory one query may take, in bytes, as estimated.
+    pub max_bytes: u64,
+    /// Memory for answers of range queries that may be asked for again, in bytes; 0 keeps none.
+    pub result_cache_bytes: u64,
     /// Queries evaluated at once; further ones wait for their turn within their timeout.
     pub max_concurrent: usize,
     /// Largest form body in bytes.
@@ -43,6 +48,8 @@ impl Default for QueryOptions {
             timeout: Duration::from_secs(30),
             max_samples: 50_000_000,
             max_series: 500_000,
+            max_bytes: 1 << 30,
+            result_cache_bytes: 64 << 20,
             max_concurrent: 20,
             max_form_bytes: 1 << 20,
             lookback: Duration::from_secs(300),
@@ -60,6 +67,7 @@ pub(crate) struct Inner {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) options: QueryOptions,
     pub(crate) turns: Arc<Semaphore>,
+    pub(crate) results: Option<Arc<ResultCache>>,
     pub(crate) started_ms: i64,
 }
 
@@ -73,8 +81,9 @@ impl Query {
         options: QueryOptions,
     ) -> Self {
         let turns = Arc::new(Semaphore::new(options.max_concurrent.max(1)));
+        let results = ResultCache::new(options.result_cache_bytes).map(Arc::new);
         let started_ms = clock.now_ms();
-        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, started_ms }))
+        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, results, started_ms }))
     }
 }
 

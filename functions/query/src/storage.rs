@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use weir_lake::{Lake, LakeError, LakeReader, LakeSelection, Selection};
 use weir_model::{Samples, TenantId};
-use weir_promql::{SelectRequest, SelectedSeries, SeriesReader, SeriesSet, Storage, StorageError};
+use weir_promql::{
+    SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
+};
 
 /// One tenant's data for the length of a query.
 pub(crate) struct TenantStorage {
@@ -50,6 +52,15 @@ struct Selected {
 impl SeriesSet for Selected {
     fn series(&self) -> &[SelectedSeries] {
         &self.series
+    }
+
+    fn stats(&self) -> SelectionStats {
+        SelectionStats {
+            bytes: self.selection.bytes(),
+            blocks: self.selection.blocks() as u64,
+            cached_indexes: self.selection.cached_indexes() as u64,
+            tier: "raw",
+        }
     }
 
     fn reader(&self) -> Box<dyn SeriesReader + '_> {

@@ -99,6 +99,14 @@ pub(crate) struct Limits {
     #[arg(long, env = "WEIR_QUERY_MAX_SERIES", default_value_t = 500_000, value_name = "N")]
     pub(crate) query_max_series: usize,
 
+    /// Most memory one query may take, in bytes, as estimated.
+    #[arg(long, env = "WEIR_QUERY_MAX_BYTES", default_value_t = 1 << 30, value_name = "N")]
+    pub(crate) query_max_bytes: u64,
+
+    /// Memory for answers of range queries that may be asked for again, in bytes; 0 keeps none.
+    #[arg(long, env = "WEIR_QUERY_CACHE_BYTES", default_value_t = 64 << 20, value_name = "N")]
+    pub(crate) query_cache_bytes: u64,
+
     /// Queries evaluated at once; further ones wait.
     #[arg(long, env = "WEIR_QUERY_CONCURRENCY", default_value_t = 20, value_name = "N")]
     pub(crate) query_concurrency: usize,

@@ -165,6 +165,8 @@ impl Stack {
             timeout: limits.query_timeout,
             max_samples: limits.query_max_samples,
             max_series: limits.query_max_series,
+            max_bytes: limits.query_max_bytes,
+            result_cache_bytes: limits.query_cache_bytes,
             max_concurrent: limits.query_concurrency,
             ..QueryOptions::default()
         };

@@ -92,7 +92,8 @@ impl Mark {
 
     /// The hours whose blocks differ, as inclusive milliseconds.
     fn differing(&self, other: &Self) -> Vec<(i64, i64)> {
-        let mut all: BTreeMap<i64, (u64, u64)> = self.hours.iter().map(|(h, hash)| (*h, (*hash, 0))).collect();
+        let mut all: BTreeMap<i64, (u64, u64)> =
+            self.hours.iter().map(|(h, hash)| (*h, (*hash, 0))).collect();
         for (hour, hash) in &other.hours {
             all.entry(*hour).or_default().1 = *hash;
         }

@@ -95,6 +95,12 @@ impl Day {
         self.contents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many of these blocks are open.
+    pub(crate) fn known(&self, metas: &[Arc<BlockMeta>]) -> usize {
+        let contents = self.contents();
+        metas.iter().filter(|m| contents.blocks.contains_key(&m.id)).count()
+    }
+
     fn opened(&self, metas: &[Arc<BlockMeta>]) -> Result<Vec<Arc<OpenBlock>>, Vec<Arc<BlockMeta>>> {
         let contents = self.contents();
         let missing: Vec<_> =

@@ -54,6 +54,7 @@ pub struct LakeSelection {
     pub(crate) hot: HotSamples,
     pub(crate) range: TimeRange,
     bytes: u64,
+    cached_indexes: usize,
 }
 
 /// Where some samples of a series are.
@@ -99,6 +100,12 @@ impl LakeSelection {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How many of the blocks looked at had their index in memory already.
+    #[must_use]
+    pub fn cached_indexes(&self) -> usize {
+        self.cached_indexes
     }
 
     /// Number of blocks that have something of the selection.
@@ -268,15 +275,18 @@ impl Lake {
             (blocks_of(&state.catalog, tenant, range), guard)
         };
         let mut picks = Vec::new();
+        let mut cached_indexes = 0;
         for (number, metas) in by_day(&metas) {
             let day =
                 if selection.bypass_cache { Arc::new(Day::default()) } else { self.days.day(tenant, number) };
+            cached_indexes += day.known(metas);
             let blocks = self.open_blocks(&day, metas).await?;
             picks.extend(builder.add_day(&day, blocks)?);
         }
-        let hot_bytes = builder.hot.timestamps.len() as u64 * 16;
+        let sorted: usize = builder.hot.sorted.iter().map(Samples::len).sum();
+        let hot_bytes = (builder.hot.timestamps.len() + sorted) as u64 * 16;
         let (blocks, bytes) = self.fetch(&mut builder, picks, hot_bytes).await?;
-        Ok(finish(builder, blocks, bytes))
+        Ok(LakeSelection { cached_indexes, ..finish(builder, blocks, bytes) })
     }
 
     /// Reads the byte ranges that the picked series lie in.
@@ -361,5 +371,5 @@ fn finish(builder: Builder<'_>, blocks: Vec<FetchedBlock>, bytes: u64) -> LakeSe
     }
     let mut by_slot: Vec<Option<SeriesInfo>> = series.into_iter().map(Some).collect();
     let series = order.iter().filter_map(|slot| by_slot[*slot as usize].take()).collect();
-    LakeSelection { series, starts, sources: sorted, blocks, hot, range, bytes }
+    LakeSelection { series, starts, sources: sorted, blocks, hot, range, bytes, cached_indexes: 0 }
 }

@@ -18,13 +18,15 @@ const STATS: Parameter = Parameter::query(
     Kind::Text,
     "Adds figures about the evaluation; `all` adds those of each step.",
 );
+const EXPLAIN: Parameter =
+    Parameter::query("explain", Kind::Text, "`1` adds the plan with what each part of it took.");
 const NO_CACHE: Parameter = Parameter::query(
     "nocache",
     Kind::Text,
     "`1` goes around cached answers, `all` around indexes in memory, too.",
 );
 
-const INSTANT: &[Parameter] = &[TENANT, QUERY, TIME, TIMEOUT, LIMIT, LOOKBACK, STATS, NO_CACHE];
+const INSTANT: &[Parameter] = &[TENANT, QUERY, TIME, TIMEOUT, LIMIT, LOOKBACK, STATS, EXPLAIN, NO_CACHE];
 const RANGE: &[Parameter] = &[
     TENANT,
     QUERY,
@@ -35,6 +37,7 @@ const RANGE: &[Parameter] = &[
     LIMIT,
     LOOKBACK,
     STATS,
+    EXPLAIN,
     NO_CACHE,
 ];
 const EITHER: &[Parameter] = &[
@@ -48,6 +51,7 @@ const EITHER: &[Parameter] = &[
     LIMIT,
     LOOKBACK,
     STATS,
+    EXPLAIN,
     NO_CACHE,
 ];
 const FAILURES: &[u16] = &[400, 422, 503];

@@ -18,8 +18,8 @@ pub(crate) use exemplars::HotExemplars;
 pub(crate) use records::{RecordTable, RecordTag};
 pub(crate) use series::{HeadSeries, TimeRange};
 
-use crate::exemplars::ExemplarLimits;
 use crate::changes::Writes;
+use crate::exemplars::ExemplarLimits;
 use crate::series_index::SeriesIndex;
 use records::RecordEntry;
 

@@ -17,7 +17,7 @@ use super::query::{Answer, Query, Stats, Timings};
 use super::repeats::Repeats;
 use super::result;
 use crate::ast::ValueType;
-use crate::storage::{SelectedSeries, SeriesSet, Storage, StorageError};
+use crate::storage::{SeriesSet, Storage, StorageError};
 
 /// A query with everything fetched that its evaluation needs.
 pub struct Prepared {
@@ -35,6 +35,12 @@ impl Prepared {
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.selections.iter().map(|selection| selection.series().len()).sum()
+    }
+
+    /// The query's first step, and its end, in milliseconds.
+    #[must_use]
+    pub fn range(&self) -> (i64, i64) {
+        (self.query.start_ms, self.query.end_ms)
     }
 }
 
@@ -108,9 +114,8 @@ fn compute(prepared: &Prepared) -> Result<Answer, QueryError> {
     let Prepared { query, lowered, selections, storage, preparing, limits } = prepared;
     let grid = Grid::new(query.start_ms, query.end_ms, query.step_ms);
     let ledger = Ledger::new(limits.clone());
-    let series = |s: &Box<dyn SeriesSet>| s.series().len() * size_of::<SelectedSeries>();
     let fetched = storage.iter().map(|s| usize::try_from(s.stats.bytes).unwrap_or(usize::MAX)).sum::<usize>();
-    let bytes = fetched.saturating_add(selections.iter().map(series).sum());
+    let bytes = fetched.saturating_add(selections.iter().map(|s| size_of_val(s.series())).sum());
     ledger.hold(Weight { points: 0, bytes })?;
     let steps = if query.stats { grid.steps } else { 0 };
     let meters = (query.stats || query.explain).then(|| Meters::new(&lowered.root, query.explain, steps));

@@ -61,7 +61,7 @@ impl Query {
 }
 
 /// The answer to a query.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// The value.
     pub value: Value,
@@ -124,6 +124,12 @@ pub enum Value {
     Vector(Vec<InstantSample>),
     /// Samples over time of each series, ascending by label names and values.
     Matrix(Vec<RangeSeries>),
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Vector(Vec::new())
+    }
 }
 
 /// A float or a histogram.
