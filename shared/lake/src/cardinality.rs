@@ -51,7 +51,7 @@ impl Lake {
         self.each_index(tenant, &[], range, |index, live| {
             // A series that an index before this one had is counted already.
             let mut fresh = Bitmap::new(index.len());
-            live.ordinals()
+            live.ordinals(index.len())
                 .into_iter()
                 .filter(|o| seen.insert(index.get(*o).id))
                 .for_each(|o| fresh.insert(o));

@@ -1,7 +1,9 @@
 //! Questions about series rather than samples: which there are, which labels, which values.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use hashbrown::HashSet;
 use weir_model::{Labels, Matcher, TenantId};
 
 use crate::bitmap::Bitmap;
@@ -10,7 +12,7 @@ use crate::error::LakeError;
 use crate::head::TimeRange;
 use crate::lake::Lake;
 use crate::select::{blocks_of, by_day};
-use crate::series_index::SeriesIndex;
+use crate::series_index::{Live, SeriesIndex};
 
 /// Most series that one question may walk through.
 const MAX_SERIES: usize = 10_000_000;
@@ -32,7 +34,9 @@ impl Lake {
     ) -> Result<Vec<Labels>, LakeError> {
         let mut found = BTreeSet::new();
         self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
-            found.extend(live.ordinals().into_iter().map(|ordinal| index.get(ordinal).labels.clone()));
+            found.extend(
+                live.ordinals(index.len()).into_iter().map(|ordinal| index.get(ordinal).labels.clone()),
+            );
         })
         .await?;
         Ok(found.into_iter().take(limit).collect())
@@ -50,12 +54,12 @@ impl Lake {
         end_ms: i64,
         limit: usize,
     ) -> Result<Vec<String>, LakeError> {
-        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut found = Texts::default();
         self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
-            found.extend(index.names_among(live).map(str::to_owned));
+            found.add(index.names_among(live));
         })
         .await?;
-        Ok(found.into_iter().take(limit).collect())
+        Ok(found.first(limit))
     }
 
     /// Values that label `name` has among those series, ascending, the first `limit`; see
@@ -72,12 +76,12 @@ impl Lake {
         end_ms: i64,
         limit: usize,
     ) -> Result<Vec<String>, LakeError> {
-        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut found = Texts::default();
         self.each_index(tenant, any_of, TimeRange { start_ms, end_ms }, |index, live| {
-            found.extend(index.values_among(name, live).map(str::to_owned));
+            found.add(index.values_among(name, live));
         })
         .await?;
-        Ok(found.into_iter().take(limit).collect())
+        Ok(found.first(limit))
     }
 
     /// Visits each index that knows of matching series with samples about the range, with those series.
@@ -86,7 +90,7 @@ impl Lake {
         tenant: &TenantId,
         any_of: &[Vec<Matcher>],
         range: TimeRange,
-        mut visit: impl FnMut(&SeriesIndex, &Bitmap) + Send,
+        mut visit: impl FnMut(&SeriesIndex, Live<'_>) + Send,
     ) -> Result<(), LakeError> {
         self.refresh_for_query().await?;
         let mut walked = 0;
@@ -104,16 +108,26 @@ impl Lake {
         let (metas, _guard) = {
             let state = self.state();
             if let Some(hot) = state.head.tenant(tenant) {
-                let matched = matching_any(&hot.index, any_of);
-                count(&matched)?;
-                let mut live = Bitmap::new(hot.index.len());
-                for ordinal in matched {
-                    let series = &hot.series[ordinal as usize];
-                    if !series.is_empty() && series.overlaps(range) {
-                        live.insert(ordinal);
+                let extent = hot.extent();
+                let (min_ms, max_ms) = extent.times_ms;
+                let all_live = extent.live == hot.index.len();
+                if extent.live == 0 || !range.overlaps(min_ms, max_ms) {
+                    // Series that pause, or nothing of that time.
+                } else if any_of.is_empty() && all_live && range.start_ms <= min_ms && max_ms <= range.end_ms
+                {
+                    visit(&hot.index, Live::All);
+                } else {
+                    let matched = matching_any(&hot.index, any_of);
+                    count(&matched)?;
+                    let mut live = Bitmap::new(hot.index.len());
+                    for ordinal in matched {
+                        let series = &hot.series[ordinal as usize];
+                        if !series.is_empty() && series.overlaps(range) {
+                            live.insert(ordinal);
+                        }
                     }
+                    visit(&hot.index, Live::Some(&live));
                 }
-                visit(&hot.index, &live);
             }
             let guard = self.snapshots.hold(state.catalog.version);
             (blocks_of(&state.catalog, tenant, range), guard)
@@ -122,9 +136,16 @@ impl Lake {
             let day = self.days.day(tenant, number);
             let blocks = self.open_blocks(&day, metas).await?;
             let contents = day.contents();
-            let mut live = Bitmap::new(contents.index.len());
             let within =
                 |block: &OpenBlock| range.start_ms <= block.meta.min_ms && block.meta.max_ms <= range.end_ms;
+            // Often every hour has every series of its day.
+            let is_all =
+                |block: &Arc<OpenBlock>| within(block) && block.places().len() == contents.index.len();
+            if any_of.is_empty() && blocks.iter().any(is_all) {
+                visit(&contents.index, Live::All);
+                continue;
+            }
+            let mut live = Bitmap::new(contents.index.len());
             let mut rest = Vec::new();
             for block in blocks {
                 if !any_of.is_empty() || !within(&block) {
@@ -146,9 +167,32 @@ impl Lake {
                     }
                 }
             }
-            visit(&contents.index, &live);
+            visit(&contents.index, Live::Some(&live));
         }
         Ok(())
+    }
+}
+
+/// Names or values out of several indexes, each once.
+#[derive(Default)]
+struct Texts(HashSet<Box<str>>);
+
+impl Texts {
+    fn add<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        for text in texts {
+            // Most indexes repeat what others had.
+            if !self.0.contains(text) {
+                self.0.insert(text.into());
+            }
+        }
+    }
+
+    /// Ascending, the first `limit`.
+    fn first(self, limit: usize) -> Vec<String> {
+        let mut texts: Vec<String> = self.0.into_iter().map(String::from).collect();
+        texts.sort_unstable();
+        texts.truncate(limit);
+        texts
     }
 }
 

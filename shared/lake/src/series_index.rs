@@ -23,6 +23,32 @@ pub(crate) struct IndexedSeries {
     pub temporality: Temporality,
 }
 
+/// Series of an index that a question is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Live<'a> {
+    /// All of them.
+    All,
+    /// Those of the bitmap.
+    Some(&'a Bitmap),
+}
+
+impl Live<'_> {
+    fn has_any(self, posting: &[u32]) -> bool {
+        match self {
+            Self::All => !posting.is_empty(),
+            Self::Some(live) => posting.iter().any(|ordinal| live.contains(*ordinal)),
+        }
+    }
+
+    /// The series' ordinals, ascending; `count` is the number of series of the index.
+    pub(crate) fn ordinals(self, count: usize) -> Vec<u32> {
+        match self {
+            Self::All => (0..count as u32).collect(),
+            Self::Some(live) => live.ordinals(),
+        }
+    }
+}
+
 /// Series of one tenant under dense ordinals, found by id or by matchers.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesIndex {
@@ -126,17 +152,16 @@ impl SeriesIndex {
     }
 
     /// Names of the labels that a series among `live` has, in no order.
-    pub(crate) fn names_among(&self, live: &Bitmap) -> impl Iterator<Item = &str> {
-        let any = move |list: &Vec<u32>| list.iter().any(|ordinal| live.contains(*ordinal));
-        let among = self.postings.iter().filter(move |(_, values)| values.values().any(any));
+    pub(crate) fn names_among(&self, live: Live<'_>) -> impl Iterator<Item = &str> {
+        let among =
+            self.postings.iter().filter(move |(_, values)| values.values().any(|list| live.has_any(list)));
         among.map(|(name, _)| &**name)
     }
 
     /// Values of label `name` that a series among `live` has, in no order.
-    pub(crate) fn values_among(&self, name: &str, live: &Bitmap) -> impl Iterator<Item = &str> {
-        let any = move |list: &Vec<u32>| list.iter().any(|ordinal| live.contains(*ordinal));
+    pub(crate) fn values_among(&self, name: &str, live: Live<'_>) -> impl Iterator<Item = &str> {
         let values = self.postings.get(name).into_iter().flatten();
-        values.filter(move |(_, list)| any(list)).map(|(value, _)| &**value)
+        values.filter(move |(_, list)| live.has_any(list)).map(|(value, _)| &**value)
     }
 
     /// Visits each pair of a label's name and value with how many series among `among` have it, unless none.

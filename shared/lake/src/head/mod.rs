@@ -9,6 +9,7 @@ mod records;
 mod series;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 use weir_model::{Metadata, Record, TenantId};
@@ -42,6 +43,8 @@ pub(crate) struct TenantHead {
     pub index: SeriesIndex,
     /// The samples, by the index's ordinals.
     pub series: Vec<HeadSeries>,
+    /// What they cover, once someone asked; forgotten with every change.
+    extent: OnceLock<Extent>,
     /// The exemplars.
     pub exemplars: HotExemplars,
     /// Families declared since the process started.
@@ -50,6 +53,15 @@ pub(crate) struct TenantHead {
     pub families_version: u64,
     /// Which times were written to when.
     pub writes: Writes,
+}
+
+/// What a tenant's hot samples cover.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// Series that have samples.
+    pub live: usize,
+    /// First and last timestamp; meaningless without samples.
+    pub times_ms: (i64, i64),
 }
 
 /// A hot segment that the head holds.
@@ -163,6 +175,7 @@ impl Head {
             for series in &mut tenant.series {
                 series.drop_records(&self.records, &drop);
             }
+            tenant.extent = OnceLock::new();
             tenant.exemplars.drop_records(&self.records, &drop);
             // Series that are gone for good would pile up; those that pause must not be indexed anew each time.
             let empty = tenant.series.iter().filter(|s| s.is_empty()).count();
@@ -176,8 +189,22 @@ impl Head {
 }
 
 impl TenantHead {
+    /// What the samples cover.
+    pub(crate) fn extent(&self) -> Extent {
+        *self.extent.get_or_init(|| {
+            let live = self.series.iter().filter(|series| !series.is_empty());
+            let none = Extent { live: 0, times_ms: (i64::MAX, i64::MIN) };
+            live.fold(none, |all, series| {
+                let (min_ms, max_ms) = series.bounds();
+                let times_ms = (all.times_ms.0.min(min_ms), all.times_ms.1.max(max_ms));
+                Extent { live: all.live + 1, times_ms }
+            })
+        })
+    }
+
     fn insert(&mut self, record: &Record, tag: RecordTag, places: &mut Vec<u32>, limits: HeadLimits) -> u64 {
         let batch = &record.batch;
+        self.extent = OnceLock::new();
         places.clear();
         places.extend(
             batch.series().iter().map(|s| self.index.insert(s.id, batch.labels(s), s.kind, s.temporality)),
