@@ -13,5 +13,5 @@ mod request;
 mod router;
 
 pub use accept::{Ingest, IngestError, IngestOptions, Outcome};
-pub use dialect::Dialect;
+pub use dialect::{BodyForm, Dialect};
 pub use router::router;

@@ -20,6 +20,7 @@ const MAX_KEY_BYTES: usize = 256;
 pub(crate) struct Incoming {
     pub(crate) tenant: TenantId,
     pub(crate) headers: HeaderMap,
+    pub(crate) query: String,
     pub(crate) body: axum::body::Bytes,
     /// Memory taken for the body; given back when the request is done with.
     _memory: tokio::sync::OwnedSemaphorePermit,
@@ -29,7 +30,7 @@ impl Incoming {
     /// Checks the headers, takes memory and reads the body.
     pub(crate) async fn read(ingest: &Ingest, request: Request<Body>) -> Result<Self, IngestError> {
         let (parts, body) = request.into_parts();
-        let headers = parts.headers;
+        let (headers, query) = (parts.headers, parts.uri.query().unwrap_or_default().to_owned());
         let limit = ingest.options().limits.compressed_bytes;
         let declared = header(&headers, "content-length").and_then(|text| text.parse::<usize>().ok());
         let too_large = || {
@@ -51,7 +52,7 @@ impl Incoming {
                 IngestError::Header("the body ended before its declared length".to_owned())
             }
         })?;
-        Ok(Self { tenant, headers, body, _memory: memory })
+        Ok(Self { tenant, headers, query, body, _memory: memory })
     }
 
     pub(crate) fn content_type(&self) -> &str {

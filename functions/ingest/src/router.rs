@@ -10,7 +10,7 @@ use weir_formats::encoding;
 use weir_model::RecordKey;
 
 use crate::accept::{Ingest, IngestError, Outcome};
-use crate::dialect::Dialect;
+use crate::dialect::{BodyForm, Dialect};
 use crate::request::Incoming;
 use crate::{metrics, reply};
 
@@ -67,7 +67,8 @@ async fn take(ingest: &Ingest, dialect: Dialect, request: Request<Body>) -> Resu
     let limits = &ingest.options().limits;
     let body =
         encoding::decompress(&incoming.body, encoding, limits).map_err(weir_formats::FormatError::from)?;
-    let parsed = ingest.parse(&incoming.tenant, dialect, incoming.content_type(), &body)?;
+    let form = BodyForm { content_type: incoming.content_type(), query: &incoming.query };
+    let parsed = ingest.parse(&incoming.tenant, dialect, form, &body)?;
     let key = match incoming.idempotency_key()? {
         Some(name) => Some(RecordKey::of(&incoming.tenant, name.as_bytes())),
         // Delta samples would count twice. The same body with the same timestamps is a retry; without

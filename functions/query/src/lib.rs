@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod evaluate;
 mod exemplars;
+mod export;
 mod federate;
 mod json;
 mod metrics;

@@ -18,7 +18,8 @@ use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
-    batch, discovery, evaluate, exemplars, federate, metrics, remote_read, rules, status, syntax, targets,
+    batch, discovery, evaluate, exemplars, export, federate, metrics, remote_read, rules, status, syntax,
+    targets,
 };
 
 /// Bounds of the function.
@@ -38,6 +39,8 @@ pub struct QueryOptions {
     pub max_concurrent: usize,
     /// Largest form body in bytes.
     pub max_form_bytes: usize,
+    /// Longest time an export may take.
+    pub export_timeout: Duration,
     /// How far back an instant selector looks for a sample.
     pub lookback: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for QueryOptions {
             result_cache_bytes: 64 << 20,
             max_concurrent: 20,
             max_form_bytes: 1 << 20,
+            export_timeout: Duration::from_secs(3600),
             lookback: Duration::from_secs(300),
         }
     }
@@ -68,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) options: QueryOptions,
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) results: Option<Arc<ResultCache>>,
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) started_ms: i64,
 }
 
@@ -82,8 +87,9 @@ impl Query {
     ) -> Self {
         let turns = Arc::new(Semaphore::new(options.max_concurrent.max(1)));
         let results = ResultCache::new(options.result_cache_bytes).map(Arc::new);
+        let exports = Arc::new(Semaphore::new(export::MAX_CONCURRENT));
         let started_ms = clock.now_ms();
-        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, results, started_ms }))
+        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, exports, results, started_ms }))
     }
 }
 
@@ -147,12 +153,20 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
         "series" | "internal_series" => discovery::series(query, asked).await,
         "labels" | "internal_labels" => discovery::labels(query, asked).await,
         "label_values" | "internal_label_values" => {
-            let Path(name) = parts.extract::<Path<String>>().await.map_err(|error| {
-                ApiError::bad_data(format!("the label's name in the path cannot be read: {error}"))
-            })?;
+            let Path(name) = parts.extract::<Path<String>>().await.map_err(path_error)?;
             discovery::label_values(query, asked, &name).await
         }
         "metadata" => discovery::metadata(query, asked).await,
+        "export" => export::export(query, asked, None).await,
+        "export_format" => {
+            let Path(format) = parts.extract::<Path<String>>().await.map_err(path_error)?;
+            export::export(query, asked, Some(&format)).await
+        }
+        "export_file" => {
+            let path = parts.extract::<Path<(String, String, String)>>().await.map_err(path_error)?;
+            let Path((tenant, export, part)) = path;
+            export::file(query, &tenant, &export, &part).await
+        }
         "rules" => rules::rules(asked),
         "alerts" => Ok(rules::alerts()),
         "targets" => Ok(targets::targets(asked)),
@@ -172,6 +186,10 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
         "health" => Ok("OK".into_response()),
         other => Err(ApiError::new(Kind::NotFound, format!("{other} is not built yet"))),
     }
+}
+
+fn path_error(error: axum::extract::rejection::PathRejection) -> ApiError {
+    ApiError::bad_data(format!("the path cannot be read: {error}"))
 }
 
 /// Form body and query string together, as Prometheus takes them.

@@ -112,7 +112,7 @@ pub(crate) async fn cardinality(query: &Query, asked: &Asked) -> Result<Response
 }
 
 /// An instant as RFC 3339 in UTC (Howard Hinnant's civil-from-days).
-fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let z = days + 719_468;
     let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::transfer::{Backfill, Export, Import};
+
 /// A metrics platform with no servers to keep.
 ///
 /// Without a command, `weir` runs the whole platform on this machine: `weir up`.
@@ -23,6 +25,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the whole platform on this machine: metrics in, PromQL out.
     Up(Up),
+    /// Write samples of a running Weir to a file: JSON lines, CSV, OpenMetrics or Parquet.
+    Export(Export),
+    /// Send files of samples to a running Weir, as `weir export` and others write them.
+    Import(Import),
+    /// Send blocks of a Prometheus TSDB to a running Weir.
+    Backfill(Backfill),
 }
 
 /// Settings of `weir up`.

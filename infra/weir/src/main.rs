@@ -9,6 +9,7 @@ mod stack;
 mod statsd;
 mod stop;
 mod template;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let up = match cli.command {
         Some(Command::Up(up)) => up,
+        Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
+        Some(Command::Import(settings)) => return ended(transfer::import(&settings)),
+        Some(Command::Backfill(settings)) => return ended(transfer::backfill(&settings)),
         None => cli.up,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
     let done = runtime.block_on(stack::run(up));
     // Work still on blocking threads is safe to abandon: what matters is durable already.
     runtime.shutdown_background();
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::UdpSocket;
-use weir_ingest::{Dialect, Ingest};
+use weir_ingest::{BodyForm, Dialect, Ingest};
 use weir_model::TenantId;
 
 use crate::stop::Stop;
@@ -67,7 +67,7 @@ impl StatsdListener {
         if lines.is_empty() {
             return;
         }
-        let parsed = self.ingest.parse(&TenantId::default(), Dialect::Statsd, "", lines);
+        let parsed = self.ingest.parse(&TenantId::default(), Dialect::Statsd, BodyForm::default(), lines);
         lines.clear();
         let accepted = match parsed {
             Ok(parsed) => self.ingest.accept(&TenantId::default(), Dialect::Statsd, parsed, None).await,

@@ -100,6 +100,12 @@ impl Lake {
         Ok(lake)
     }
 
+    /// The bucket it lies in.
+    #[must_use]
+    pub fn bucket(&self) -> &Arc<dyn Bucket> {
+        &self.bucket
+    }
+
     /// The state for reading. Held briefly and never across an await.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,7 @@
 //! The bucket port: create-only objects under slash-separated keys, as S3 has them.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -89,6 +90,13 @@ pub trait Bucket: Send + Sync {
 
     /// Deletes an object; deleting an absent one is success.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
+
+    /// An address from which anyone can fetch the object for as long as said; `None` when the bucket has
+    /// no addresses of its own. (S3: a presigned GET.)
+    async fn presign(&self, key: &str, valid: Duration) -> Result<Option<String>, BucketError> {
+        let _ = (key, valid);
+        Ok(None)
+    }
 }
 
 /// Longest key in bytes: the quota of S3.

@@ -21,6 +21,24 @@ const TEXT: Body = Body::Media(&[
 ]);
 const JSON: Body = Body::Media(&[("application/json", "{\"MetricName\":\"orders\",\"Value\":3}")]);
 
+const LINES: Body = Body::Media(&[(
+    "application/stream+json",
+    "{\"metric\":{\"__name__\":\"up\"},\"values\":[1],\"timestamps\":[1700000000000]}\n",
+)]);
+const CSV: Body =
+    Body::Media(&[("text/csv", "metric,host,timestamp,value\nload,a,2026-01-01T00:00:00Z,0.5\n")]);
+const CSV_PARAMETERS: &[Parameter] = &[
+    TENANT,
+    ENCODING,
+    RETRY,
+    Parameter::query(
+        "format",
+        Kind::Text,
+        "Columns by place, as in VictoriaMetrics: `2:metric:ask,1:time:unix_s,3:label:pair`; else the first row is a header.",
+    ),
+    Parameter::query("metric", Kind::Text, "The metric's name, for a header without a column for it."),
+];
+
 const fn takes(id: &'static str, path: &'static str, summary: &'static str, body: Body) -> Route {
     Route::new(id, Function::Ingest, POST, path, summary, Answer::Json(schema::accepted))
         .tag("ingest")
@@ -44,6 +62,12 @@ pub(super) static ROUTES: &[Route] = &[
         Body::Media(&[("text/plain", "jobs.done:1|c|#queue:mail\n")]),
     ),
     takes("import_json", "/api/v1/import/json", "Custom, event and CloudWatch-style JSON.", JSON),
+    takes("import_series", "/api/v1/import", "Series as lines of JSON, in VictoriaMetrics' form.", LINES),
+    takes("import_jsonl", "/api/v1/import/jsonl", "As /api/v1/import.", LINES),
+    Route {
+        parameters: CSV_PARAMETERS,
+        ..takes("import_csv", "/api/v1/import/csv", "CSV, a row a sample.", CSV)
+    },
     takes("import_batch", "/api/v1/import/batch", "A JSON list that mixes formats.", JSON),
     takes(
         "internal_prometheus",

@@ -2,6 +2,7 @@
 
 mod admin;
 mod discovery;
+mod export;
 mod ingest;
 mod query;
 mod rules;
@@ -11,9 +12,17 @@ use crate::table::{Kind, Parameter, Route};
 
 /// Every route.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    [ingest::ROUTES, query::ROUTES, discovery::ROUTES, rules::ROUTES, server::ROUTES, admin::ROUTES]
-        .into_iter()
-        .flatten()
+    [
+        ingest::ROUTES,
+        query::ROUTES,
+        discovery::ROUTES,
+        rules::ROUTES,
+        export::ROUTES,
+        server::ROUTES,
+        admin::ROUTES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const GET: &[&str] = &["GET"];
