@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use weir_model::{DistributionBuilder, STALE_NAN, Samples};
+use weir_model::{DistributionBuilder, MetricKind, STALE_NAN, Samples, Temporality};
 
 use super::{instant, labels, range};
 use crate::memory::MemoryStorage;
-use crate::{SampleValue, Value};
+use crate::{SampleValue, SelectedSeries, Value};
 
 /// A sample of a series: none, an end, or a value.
 fn sample() -> impl Strategy<Value = Option<f64>> {
@@ -25,7 +25,7 @@ fn sample() -> impl Strategy<Value = Option<f64>> {
 /// A few series of each of a few metrics over ten minutes, every 15 s or so.
 fn data() -> impl Strategy<Value = MemoryStorage> {
     let series = prop::collection::vec((sample(), 0i64..3_000), 40);
-    prop::collection::vec(series, 14).prop_map(|rows| {
+    prop::collection::vec(series, 18).prop_map(|rows| {
         let mut storage = MemoryStorage::new();
         for (at, row) in rows.into_iter().enumerate() {
             let timed = row
@@ -34,7 +34,7 @@ fn data() -> impl Strategy<Value = MemoryStorage> {
                 .filter_map(|(i, (x, jitter))| Some((i as i64 * 15_000 + jitter, x?)));
             let (x, y) = (["1", "2"][at % 2], ["p", "q", "r"][at % 3]);
             let mut samples = Samples::default();
-            if at >= 12 {
+            if (12..14).contains(&at) {
                 for (t, value) in timed.filter(|(_, x)| x.is_finite()) {
                     let mut builder = DistributionBuilder::new();
                     builder.observe(value + 0.5, 3.0);
@@ -48,8 +48,18 @@ fn data() -> impl Strategy<Value = MemoryStorage> {
                 samples.timestamps.push(t);
                 samples.values.push(value);
             }
+            let about =
+                |labels, temporality| SelectedSeries { labels, kind: MetricKind::Counter, temporality };
+            if at >= 16 {
+                // Deltas, which beside a cumulative series of the same labels stay series of their own.
+                let set = labels(&[("__name__", "changes_total"), ("x", x), ("y", y)]);
+                samples.values.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 1.0);
+                storage.push_series(about(set, Temporality::Delta), samples);
+                continue;
+            }
             let set = match at {
                 0..4 => labels(&[("__name__", "a_total"), ("x", x), ("y", y)]),
+                14.. => labels(&[("__name__", "target_info"), ("x", x), ("version", y)]),
                 4..8 => labels(&[("__name__", "b"), ("x", x), ("y", y)]),
                 _ => labels(&[("__name__", "c_bucket"), ("x", x), ("le", ["1", "5", "25", "+Inf"][at % 4])]),
             };
@@ -60,16 +70,24 @@ fn data() -> impl Strategy<Value = MemoryStorage> {
 }
 
 fn selector() -> impl Strategy<Value = String> {
-    let metric = prop::sample::select(vec!["a_total", "b", "a_total{x=\"1\"}", "b{y!=\"p\"}", "native"]);
+    let metric = prop::sample::select(vec![
+        "a_total",
+        "b",
+        "a_total{x=\"1\"}",
+        "b{y!=\"p\"}",
+        "native",
+        "changes_total",
+        "{__name__=~\"b|native\"}",
+    ]);
     let modifier =
         prop::sample::select(vec!["", "", "", " offset 20s", " offset -15s", " @ 200", " @ 300 offset 1m"]);
     (metric, modifier).prop_map(|(metric, modifier)| format!("{metric}{modifier}"))
 }
 
 fn ranged() -> impl Strategy<Value = String> {
-    let metric = prop::sample::select(vec!["a_total", "b", "b{y=\"q\"}", "native"]);
-    let width = prop::sample::select(vec!["30s", "1m", "100s", "5m"]);
-    let modifier = prop::sample::select(vec!["", "", " offset 30s", " @ 250"]);
+    let metric = prop::sample::select(vec!["a_total", "b", "b{y=\"q\"}", "native", "changes_total"]);
+    let width = prop::sample::select(vec!["30s", "1m", "100s", "5m", "2 * 40s"]);
+    let modifier = prop::sample::select(vec!["", "", " offset 30s", " offset -25s", " @ 250"]);
     (metric, width, modifier).prop_map(|(metric, width, modifier)| format!("{metric}[{width}]{modifier}"))
 }
 
@@ -95,12 +113,23 @@ fn over_range() -> impl Strategy<Value = String> {
         "present_over_time",
         "mad_over_time",
         "ts_of_max_over_time",
+        "ts_of_min_over_time",
+        "ts_of_first_over_time",
+        "ts_of_last_over_time",
     ]);
+    let edged = prop::sample::select(vec!["rate", "increase", "delta"]);
+    let edges = prop::sample::select(vec!["anchored", "smoothed"]);
+    let floats = prop::sample::select(vec!["a_total", "b", "a_total{y=\"p\"}"]);
     prop_oneof![
         8 => (function, ranged()).prop_map(|(f, r)| format!("{f}({r})")),
         1 => ranged().prop_map(|r| format!("quantile_over_time(0.7, {r})")),
         1 => ranged().prop_map(|r| format!("predict_linear({r}, 60)")),
         1 => ranged().prop_map(|r| format!("absent_over_time({r})")),
+        1 => ranged().prop_map(|r| format!("double_exponential_smoothing({r}, 0.5, 0.1)")),
+        1 => ranged().prop_map(|r| format!("scalar(sum(b)) * first_over_time({r})")),
+        2 => (edged, floats.clone(), edges).prop_map(|(f, m, e)| format!("{f}({m}[90s] {e})")),
+        1 => floats.clone().prop_map(|m| format!("changes({m}[1m] anchored) + resets({m}[2m] anchored)")),
+        1 => floats.prop_map(|m| format!("{m} smoothed")),
     ]
 }
 
@@ -121,6 +150,14 @@ fn expression() -> impl Strategy<Value = String> {
             "hour",
             "timestamp",
             "histogram_count",
+            "histogram_sum",
+            "histogram_avg",
+            "histogram_stddev",
+            "histogram_quantile(0.7, ",
+            "histogram_fraction(1, 9, ",
+            "clamp_max(-",
+            "day_of_year",
+            "ln",
             "absent",
             "vector(scalar",
         ]);
@@ -128,6 +165,13 @@ fn expression() -> impl Strategy<Value = String> {
             "+", "-", "*", "/", "%", "^", "==", "!= bool", ">", "<= bool", "atan2", "and", "or", "unless",
         ]);
         let matching = prop::sample::select(vec!["", " on (x)", " ignoring (y)", " on (x, y)"]);
+        let filled = prop::sample::select(vec![
+            " + on (x, y) fill(0) ",
+            " - ignoring (y) fill_left(1) ",
+            " * on (x, y) fill_right(2) ",
+            " + on (x) group_left (version) ",
+            " / on (x) group_right () ",
+        ]);
         let window = prop::sample::select(vec![
             "[2m:30s]",
             "[1m:20s]",
@@ -141,11 +185,23 @@ fn expression() -> impl Strategy<Value = String> {
             (aggregation, grouping, inner.clone()).prop_map(|(f, g, e)| format!("{f}{g} ({e})")),
             (with_k, inner.clone()).prop_map(|(f, e)| format!("{f}, {e})")),
             (map, inner.clone()).prop_map(|(f, e)| {
-                let close = if f.contains('(') { "))" } else { ")" };
-                format!("{f}({e}{close}")
+                let open = if f.ends_with(", ") || f.ends_with("(-") { "" } else { "(" };
+                let close = match f {
+                    "vector(scalar" => "))",
+                    "clamp_max(-" => ", 5)",
+                    _ => ")",
+                };
+                format!("{f}{open}({e}){close}")
             }),
             (inner.clone(), op, matching, inner.clone())
                 .prop_map(|(a, op, m, b)| format!("({a}) {op}{m} ({b})")),
+            (inner.clone(), filled, inner.clone()).prop_map(|(a, op, b)| format!("({a}){op}({b})")),
+            inner.clone().prop_map(|e| format!("({e}) / ({e})")),
+            inner.clone().prop_map(|e| format!("sum by (x) ({e}) - sum by (x) ({e})")),
+            inner.clone().prop_map(|e| format!("label_join({e}, \"w\", \"-\", \"x\", \"y\")")),
+            inner.clone().prop_map(|e| format!("sort_by_label({e}, \"x\")")),
+            Just("info(rate(a_total[1m]))".to_owned()),
+            Just("histogram_quantiles(native, \"q\", 0.2, 0.8)".to_owned()),
             (inner.clone(), 0u32..5).prop_map(|(e, x)| format!("({e}) * {x}")),
             (inner.clone(), 0u32..5).prop_map(|(e, x)| format!("{x} < ({e})")),
             (reducer, inner.clone(), window).prop_map(|(f, e, w)| format!("{f}(({e}){w})")),
