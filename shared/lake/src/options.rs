@@ -1,5 +1,6 @@
 //! The settings of an open lake: plain data with defaults that suit one process on one bucket.
 
+use crate::block::MAX_SERIES;
 use crate::exemplars::ExemplarLimits;
 use crate::head::HeadLimits;
 
@@ -24,6 +25,9 @@ pub struct LakeOptions {
     pub max_segment_bytes: usize,
     /// Blocks of one hour and of about one size that a scheduled run merges into one.
     pub merge_fan_in: usize,
+    /// Series of a block, at most [`MAX_SERIES`](crate::block::MAX_SERIES); an hour of more becomes several
+    /// blocks, and a block of so many is not merged with others.
+    pub max_block_series: usize,
     /// How long after an hour's end it counts as closed, so that its blocks become one, in milliseconds.
     pub close_after_ms: i64,
     /// Age from which a block that no manifest names is taken for what a crash left, in milliseconds.
@@ -43,6 +47,10 @@ pub struct LakeOptions {
 const EXEMPLARS_PER_SERIES: usize = 240;
 
 impl LakeOptions {
+    pub(crate) fn block_series(&self) -> usize {
+        self.max_block_series.clamp(1, MAX_SERIES)
+    }
+
     pub(crate) fn exemplar_limits(&self) -> ExemplarLimits {
         ExemplarLimits { per_series: self.max_exemplars_per_series, per_tenant: self.max_exemplars }
     }
@@ -63,6 +71,7 @@ impl Default for LakeOptions {
             max_select_bytes: 1 << 30,
             max_segment_bytes: 32 << 20,
             merge_fan_in: 12,
+            max_block_series: MAX_SERIES,
             close_after_ms: 10 * 60_000,
             orphan_age_ms: 60 * 60_000,
             concurrency: 16,

@@ -440,6 +440,36 @@ mod lake {
     }
 
     #[tokio::test]
+    async fn an_hour_of_more_series_than_a_block_takes_becomes_several_blocks() {
+        let options = LakeOptions { max_block_series: 3, ..LakeOptions::default() };
+        let mut world = World::new(options).await;
+        let some = |names: &[u32], after_ms: i64| {
+            let row = |n: &u32| (labels(&format!("m{n:02}")), BASE_MS + after_ms, f64::from(*n));
+            record(&names.iter().map(row).collect::<Vec<_>>())
+        };
+        let blocks = |lake: &Lake| lake.statistics().tenants["default"].blocks;
+        world.append(1, some(&[0, 1, 2, 3, 4, 5, 6, 7], 0)).await;
+        world.append(2, examples(&[(labels("m00"), BASE_MS, "x")])).await;
+        world.lake.compact(CompactMode::Scheduled).await.unwrap();
+        assert_eq!(blocks(&world.lake), 3);
+        // The rest of two series and new ones together are again too many.
+        world.append(3, some(&[1, 7, 8, 9, 10], 0)).await;
+        world.append(4, some(&[1, 7, 8], 1)).await;
+        for _ in 0..3 {
+            world.lake.compact(CompactMode::Full).await.unwrap();
+        }
+        let version = world.lake.statistics().version;
+        assert_eq!(world.lake.compact(CompactMode::Full).await.unwrap(), Default::default(), "it is done");
+        assert!(blocks(&world.lake) <= 6, "{}", blocks(&world.lake));
+        world.lake.collect_garbage().await.unwrap();
+        world.lake = world.open().await.unwrap();
+        assert_eq!(world.lake.statistics().version, version);
+        let found = rows(&world.lake, &everything()).await;
+        assert_eq!(found.len(), 11 + 3, "{found:?}");
+        assert_eq!(traces(&world.lake, "m00").await, [(BASE_MS, "x".to_owned())]);
+    }
+
+    #[tokio::test]
     async fn the_manifest_stays_short_and_says_the_same() {
         let world = World::new(LakeOptions::default()).await;
         for number in 0..140 {

@@ -83,6 +83,8 @@ pub struct SeriesEntry<'a> {
 /// The objects of a block.
 #[derive(Debug, Clone)]
 pub struct EncodedBlock {
+    /// The block's name, as in its options.
+    pub name: String,
     /// The samples table; empty when the block holds exemplars alone.
     pub samples: Bytes,
     /// The series table; empty as well then.
@@ -305,6 +307,11 @@ impl BlockWriter {
         }
     }
 
+    /// Number of series so far.
+    pub(crate) fn series(&self) -> usize {
+        self.series.len()
+    }
+
     /// Gives the block its exemplars, after [`ExemplarSet::bound`]; `dropped` is what that told.
     pub(crate) fn set_exemplars(&mut self, exemplars: ExemplarSet, dropped: u64) {
         self.exemplars = (!exemplars.is_empty()).then_some((exemplars, dropped));
@@ -338,7 +345,7 @@ impl BlockWriter {
             samples_bytes: samples.len() as u64,
             series_bytes: series.len() as u64,
         };
-        Ok(EncodedBlock { samples, series, exemplars, stats })
+        Ok(EncodedBlock { name: self.options.block, samples, series, exemplars, stats })
     }
 }
 

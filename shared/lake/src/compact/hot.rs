@@ -6,8 +6,9 @@ use std::sync::Arc;
 use weir_model::{MetricKind, Samples, TenantId};
 use weir_platform::{SequenceNumber, ShardId};
 
+use super::parts::Parts;
 use super::{CompactReport, Maintenance, NewBlock};
-use crate::block::{BlockOptions, BlockWriter, EncodedBlock, SeriesEntry};
+use crate::block::{EncodedBlock, SeriesEntry};
 use crate::error::LakeError;
 use crate::families::{self, of_metric};
 use crate::head::{Families, RecordTag, TimeRange};
@@ -108,9 +109,8 @@ impl Lake {
                 let new = NewBlock { tenant: tenant.clone(), hour, generation: 0, complete: false };
                 let (lake, plan, families) = (self.clone(), plan.clone(), families.clone());
                 let tenant = tenant.clone();
-                let encode =
-                    move |options: BlockOptions| lake.encode_hot(&plan, &tenant, hour, &families, options);
-                written.blocks.extend(self.write_block(new, encode).await?);
+                let encode = move |parts: Parts| lake.encode_hot(&plan, &tenant, hour, &families, parts);
+                written.blocks.extend(self.write_blocks(new, encode).await?);
             }
             if self.state().head.epoch() != plan.epoch {
                 return Ok(None);
@@ -146,34 +146,32 @@ impl Lake {
         hours
     }
 
-    /// Encodes the hot samples and exemplars of one tenant and hour; `None` when there are none.
+    /// Encodes the hot samples and exemplars of one tenant and hour; no block when there are none.
     fn encode_hot(
         &self,
         plan: &HotPlan,
         tenant: &TenantId,
         hour: i64,
         families: &Families,
-        options: BlockOptions,
-    ) -> Result<Option<EncodedBlock>, LakeError> {
+        mut parts: Parts,
+    ) -> Result<Vec<EncodedBlock>, LakeError> {
         let range = hour_range(hour);
         let unwritable = |error| LakeError::damaged(&format!("head of tenant {tenant}, hour {hour}"), error);
-        let mut writer = BlockWriter::new(options).map_err(unwritable)?;
         let (order, mut exemplars) = {
             let state = self.state();
-            let Some(hot) = state.head.tenant(tenant) else { return Ok(None) };
+            let Some(hot) = state.head.tenant(tenant) else { return Ok(Vec::new()) };
             let exemplars = hot.exemplars.copy(state.head.records(), range, Some(plan.limit), |_| true);
             (hot.index.block_order(), exemplars)
         };
         let dropped = exemplars.bound(self.options.exemplar_limits());
-        let mut empty = exemplars.is_empty();
-        writer.set_exemplars(exemplars, dropped);
+        parts.set_exemplars(exemplars, dropped).map_err(unwritable)?;
         let mut copies: Vec<(IndexedSeries, Samples)> = Vec::new();
         for ordinals in order.chunks(SERIES_AT_A_TIME) {
             let mut used = 0;
             {
                 let state = self.state();
                 let Some(hot) = state.head.tenant(tenant).filter(|_| state.head.epoch() == plan.epoch) else {
-                    return Ok(None);
+                    return Ok(Vec::new());
                 };
                 for &ordinal in ordinals {
                     let series = &hot.series[ordinal as usize];
@@ -205,11 +203,10 @@ impl Lake {
                     temporality: series.temporality,
                     unit: declared.map_or("", |m| m.unit.as_str()),
                 };
-                writer.push(&entry, samples).map_err(unwritable)?;
-                empty = false;
+                parts.push(&entry, samples).map_err(unwritable)?;
             }
         }
-        if empty { Ok(None) } else { writer.finish().map(Some).map_err(unwritable) }
+        parts.finish().map_err(unwritable)
     }
 
     /// A tenant's families: as stored, and as they become when the head has news, which are written.

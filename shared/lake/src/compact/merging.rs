@@ -6,11 +6,12 @@ use bytes::Bytes;
 use weir_model::{LabelsRef, MetricKind, Samples, Temporality};
 use weir_platform::BucketError;
 
+use super::parts::Parts;
 use super::plan::{self, Merge};
 use super::{CompactMode, CompactReport, Maintenance, NewBlock};
 use crate::block::{
-    BlockCursor, BlockIndex, BlockLabels, BlockOptions, BlockPages, BlockWriter, EncodedBlock, SeriesEntry,
-    decode_exemplars, series_order,
+    BlockCursor, BlockIndex, BlockLabels, BlockPages, EncodedBlock, SeriesEntry, decode_exemplars,
+    series_order,
 };
 use crate::error::LakeError;
 use crate::exemplars::{ExemplarLimits, ExemplarSet};
@@ -67,7 +68,7 @@ impl Lake {
         maintenance: &mut Maintenance,
         report: &mut CompactReport,
     ) -> Result<(), LakeError> {
-        let mut merged: Vec<(&Merge, BlockMeta)> = Vec::new();
+        let mut merged: Vec<(&Merge, Vec<BlockMeta>)> = Vec::new();
         for merge in merges {
             // Of an hour at a time, so that memory holds the objects of one.
             let Some(objects) = self.read_inputs(merge).await? else { continue };
@@ -79,28 +80,31 @@ impl Lake {
                 complete: merge.complete,
             };
             let limits = self.options.exemplar_limits();
-            let block = self.write_block(new, move |options| merge_objects(objects, options, limits)).await?;
-            merged.extend(block.map(|block| (merge, block)));
+            let blocks = self.write_blocks(new, move |parts| merge_objects(objects, parts, limits)).await?;
+            merged.push((merge, blocks));
         }
         let forget = maintenance.forget.clone();
         // A merge whose inputs another process has replaced is left out.
         let holds = |catalog: &Catalog, merge: &Merge| merge.inputs.iter().all(|b| catalog.contains(&b.id));
         let entry = |catalog: &Catalog| {
             let mut entry = Entry { forget: forget.clone(), ..Entry::default() };
-            for (merge, block) in merged.iter().filter(|(merge, _)| holds(catalog, merge)) {
-                entry.add.push(block.clone());
+            for (merge, blocks) in merged.iter().filter(|(merge, _)| holds(catalog, merge)) {
+                entry.add.extend(blocks.iter().cloned());
                 entry.remove.extend(merge.inputs.iter().map(|b| b.id.clone()));
             }
             (!entry.is_empty()).then_some(entry)
         };
         let Some(catalog) = self.commit(entry).await? else { return Ok(()) };
         maintenance.forget.clear();
-        for (merge, block) in merged.iter().filter(|(_, block)| catalog.contains(&block.id)) {
-            report.blocks_written += 1;
+        let committed = |blocks: &[BlockMeta]| blocks.iter().any(|block| catalog.contains(&block.id));
+        for (merge, blocks) in merged.iter().filter(|(_, blocks)| committed(blocks)) {
             report.blocks_replaced += merge.inputs.len() as u64;
-            report.samples_merged += block.samples;
-            report.bytes_written += block.bytes();
-            report.exemplars_dropped += block.exemplars.as_ref().map_or(0, |e| e.dropped);
+            report.blocks_written += blocks.len() as u64;
+            for block in blocks {
+                report.samples_merged += block.samples;
+                report.bytes_written += block.bytes();
+                report.exemplars_dropped += block.exemplars.as_ref().map_or(0, |e| e.dropped);
+            }
         }
         Ok(())
     }
@@ -175,15 +179,14 @@ fn merge_exemplars(objects: &[Objects], limits: ExemplarLimits) -> Result<(Exemp
 /// Walks all inputs in the order of their series and writes the joined samples.
 fn merge_objects(
     objects: Vec<Objects>,
-    options: BlockOptions,
+    mut parts: Parts,
     limits: ExemplarLimits,
-) -> Result<Option<EncodedBlock>, LakeError> {
-    let Some(first) = objects.first() else { return Ok(None) };
+) -> Result<Vec<EncodedBlock>, LakeError> {
+    let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let into = format!("merge into the hour of block {}", first.meta.id);
     let unwritable = |error| LakeError::damaged(&into, error);
-    let mut writer = BlockWriter::new(options).map_err(unwritable)?;
     let (exemplars, dropped) = merge_exemplars(&objects, limits)?;
-    writer.set_exemplars(exemplars, dropped);
+    parts.set_exemplars(exemplars, dropped).map_err(unwritable)?;
     let inputs = objects
         .into_iter()
         .filter_map(|Objects { meta, samples, .. }| samples.map(|(series, samples)| (meta, series, samples)))
@@ -222,7 +225,7 @@ fn merge_objects(
             let reason = format!("series {id} has no samples");
             return Err(LakeError::damaged(&inputs[least].meta.samples_key, reason));
         }
-        writer.push(&SeriesEntry { id, labels, kind, temporality, unit }, &joined).map_err(unwritable)?;
+        parts.push(&SeriesEntry { id, labels, kind, temporality, unit }, &joined).map_err(unwritable)?;
     }
-    writer.finish().map(Some).map_err(unwritable)
+    parts.finish().map_err(unwritable)
 }

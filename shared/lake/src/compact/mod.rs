@@ -5,6 +5,7 @@
 
 mod hot;
 mod merging;
+mod parts;
 mod plan;
 
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use weir_platform::Created;
 
-use crate::block::{BlockOptions, EncodedBlock};
+pub(crate) use parts::Parts;
+
+use crate::block::EncodedBlock;
 use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
@@ -27,7 +30,7 @@ pub enum CompactMode {
     /// What is worth its cost now: all hot segments become blocks, and blocks of one hour are merged when
     /// there are several of about one size, or once when the hour has closed.
     Scheduled,
-    /// Everything hot, and every hour down to one block.
+    /// Everything hot, and every hour down to one block (several, if it has too many series for one).
     Full,
 }
 
@@ -109,23 +112,29 @@ impl Lake {
         }
     }
 
-    /// Encodes a block under a new name and writes its objects; `None` when there was nothing to write.
-    pub(crate) async fn write_block<F>(
-        &self,
+    /// Encodes blocks of one hour under new names and writes their objects; none when there was nothing to
+    /// write.
+    pub(crate) async fn write_blocks<F>(
+        self: &Arc<Self>,
         new: NewBlock,
         encode: F,
-    ) -> Result<Option<BlockMeta>, LakeError>
+    ) -> Result<Vec<BlockMeta>, LakeError>
     where
-        F: FnOnce(BlockOptions) -> Result<Option<EncodedBlock>, LakeError> + Send + 'static,
+        F: FnOnce(Parts) -> Result<Vec<EncodedBlock>, LakeError> + Send + 'static,
     {
         // The name is a column of the block, so that a taken name would mean to encode it again. Names are
         // made so that this does not happen; should it, the next run has other names.
-        let id = self.new_name(self.catalog().version);
-        let options = BlockOptions::new(id.clone());
-        let Some(encoded) = tokio::task::spawn_blocking(move || encode(options)).await?? else {
-            return Ok(None);
-        };
-        let [samples_key, series_key, exemplars_key] = keys::block(&new.tenant, new.hour, &id);
+        let (lake, version) = (self.clone(), self.catalog().version);
+        let parts = Parts::new(move || lake.new_name(version), self.options.block_series());
+        let mut metas = Vec::new();
+        for encoded in tokio::task::spawn_blocking(move || encode(parts)).await?? {
+            metas.push(self.write_block(&new, encoded).await?);
+        }
+        Ok(metas)
+    }
+
+    async fn write_block(&self, new: &NewBlock, encoded: EncodedBlock) -> Result<BlockMeta, LakeError> {
+        let [samples_key, series_key, exemplars_key] = keys::block(&new.tenant, new.hour, &encoded.name);
         let create = |key: String, bytes: bytes::Bytes| {
             let bucket = self.bucket.clone();
             async move {
@@ -145,8 +154,8 @@ impl Lake {
             written?;
         }
         let stats = encoded.stats;
-        Ok(Some(BlockMeta {
-            id,
+        Ok(BlockMeta {
+            id: encoded.name,
             tenant: new.tenant.to_string(),
             hour: new.hour,
             min_ms: stats.min_ms,
@@ -167,6 +176,6 @@ impl Lake {
                 min_ms: exemplars.min_ms,
                 max_ms: exemplars.max_ms,
             }),
-        }))
+        })
     }
 }

@@ -82,7 +82,9 @@ impl World {
 
 pub(crate) async fn history(seed: u64, steps: usize) {
     let mut random = Random(seed);
-    let mut world = World::new(options()).await;
+    // Every other history has hours that do not fit into one block.
+    let max_block_series = if seed.is_multiple_of(2) { 3 } else { LakeOptions::default().max_block_series };
+    let mut world = World::new(LakeOptions { max_block_series, ..options() }).await;
     for step in 0..steps {
         let faults = match random.below(3) {
             0 => Faults::Sometimes(Random(random.bits()), 1 + random.below(25)),
