@@ -65,19 +65,18 @@ mod tests {
 
     #[test]
     fn seasons_are_found_under_trend_noise_and_outliers_and_not_elsewhere() {
-        let wave = |i: usize| (i as f64 * std::f64::consts::TAU / 24.0).sin();
-        let cases: [(&str, Box<dyn Fn(usize) -> f64>, Option<usize>); 7] = [
-            ("daily", Box::new(move |i| wave(i) + noise(i)), Some(24)),
-            ("daily on a trend", Box::new(move |i| wave(i) + 0.2 * i as f64), Some(24)),
-            (
-                "daily with outliers",
-                Box::new(move |i| wave(i) + if i % 97 == 5 { 1e6 } else { 0.0 }),
-                Some(24),
-            ),
-            ("daily with gaps", Box::new(move |i| if i % 10 == 3 { f64::NAN } else { wave(i) }), Some(24)),
-            ("noise", Box::new(noise), None),
-            ("a line", Box::new(|i| i as f64), None),
-            ("a constant", Box::new(|_| 3.0), None),
+        fn wave(i: usize) -> f64 {
+            (i as f64 * std::f64::consts::TAU / 24.0).sin()
+        }
+        type Case = (&'static str, fn(usize) -> f64, Option<usize>);
+        let cases: [Case; 7] = [
+            ("daily", |i| wave(i) + noise(i), Some(24)),
+            ("daily on a trend", |i| wave(i) + 0.2 * i as f64, Some(24)),
+            ("daily with outliers", |i| wave(i) + if i % 97 == 5 { 1e6 } else { 0.0 }, Some(24)),
+            ("daily with gaps", |i| if i % 10 == 3 { f64::NAN } else { wave(i) }, Some(24)),
+            ("noise", noise, None),
+            ("a line", |i| i as f64, None),
+            ("a constant", |_| 3.0, None),
         ];
         for (what, value, want) in cases {
             let values: Vec<f64> = (0..400).map(value).collect();

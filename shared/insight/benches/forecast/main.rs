@@ -5,7 +5,6 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
 
 use weir_insight::forecast;
 
@@ -14,14 +13,18 @@ const HORIZONS: [usize; 3] = [1, 24, 168];
 /// Forecasts made per series and horizon.
 const TRIALS: usize = 6;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Problem = Box<dyn std::error::Error>;
+/// A name and hourly values.
+type Series = (String, Vec<f64>);
+
+fn main() -> Result<(), Problem> {
     let mut out = std::io::stdout().lock();
     let mut args = std::env::args().skip_while(|arg| arg != "--data").skip(1);
     let series = match args.next() {
         Some(folder) => read_all(Path::new(&folder))?,
         None => made(),
     };
-    writeln!(out, "{:40} horizon   MASE  naive  sMAPE  naive  covered   ms", "series")?;
+    writeln!(out, "{:40} horizon   MASE  naive  sMAPE  naive  covered", "series")?;
     let mut totals = [[0.0; 6]; HORIZONS.len()];
     for (name, values) in &series {
         for (horizon, total) in HORIZONS.iter().zip(&mut totals) {
@@ -30,10 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             total.iter_mut().zip(row.iter().chain([&1.0])).for_each(|(sum, x)| *sum += x);
         }
     }
-    for (horizon, [sums @ .., _, count]) in
-        HORIZONS.iter().zip(totals.map(|t| [t[0], t[1], t[2], t[3], t[4], 0.0, t[5]]))
-    {
-        let mean: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
+    for (horizon, total) in HORIZONS.iter().zip(&totals) {
+        let [sums @ .., count] = total;
+        let mean = sums.map(|sum| sum / count);
         writeln!(out, "{:40} {horizon:7} {}", format!("mean of {count}"), figures(&mean))?;
     }
     Ok(())
@@ -55,9 +57,7 @@ fn judge(values: &[f64], horizon: usize) -> Option<[f64; 5]> {
         let past = &values[..origin];
         let scale = past.windows(season + 1).map(|w| (w[season] - w[0]).abs()).sum::<f64>()
             / (origin - season) as f64;
-        let started = Instant::now();
         let forecast = forecast(past, horizon, &PERIODS)?;
-        let _ = started.elapsed();
         for ahead in 0..horizon {
             let actual = values[origin + ahead];
             let naive = past[origin - season + ahead % season];
@@ -83,7 +83,7 @@ fn noise(i: usize) -> f64 {
     (x % 20_000) as f64 / 10_000.0 - 1.0
 }
 
-fn made() -> Vec<(String, Vec<f64>)> {
+fn made() -> Vec<Series> {
     let day = |i: usize| (i as f64 * std::f64::consts::TAU / 24.0).sin();
     let weekend = |i: usize| if i / 24 % 7 >= 5 { 0.5 } else { 1.0 };
     let mut walk = 0.0;
@@ -125,7 +125,7 @@ fn made() -> Vec<(String, Vec<f64>)> {
     cases.into_iter().map(|(name, values)| (name.to_owned(), values)).collect()
 }
 
-fn read_all(folder: &Path) -> Result<Vec<(String, Vec<f64>)>, Box<dyn std::error::Error>> {
+fn read_all(folder: &Path) -> Result<Vec<Series>, Problem> {
     let mut series = Vec::new();
     let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::path);

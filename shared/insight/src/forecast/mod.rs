@@ -49,7 +49,13 @@ pub fn forecast(values: &[f64], horizon: usize, periods: &[usize]) -> Option<For
     let history = filled(&scaled, periods.last().copied())?;
     let horizon = horizon.min(MAX_HORIZON);
     let mut forecast = of_whole(&history, horizon, &periods);
-    let floor = if history.iter().all(|x| *x >= 0.0) { 0.0 } else { f64::MIN };
+    let never_negative = history.iter().all(|x| *x >= 0.0);
+    let floor = if never_negative { 0.0 } else { f64::MIN };
+    if never_negative {
+        // Counts that are mostly 0: what is nearer to 0 than to any other value there was, is 0.
+        let least = history.iter().filter(|x| **x > 0.0).fold(f64::MAX, |least, x| least.min(*x));
+        forecast.values.iter_mut().filter(|x| **x < least / 2.0).for_each(|x| *x = 0.0);
+    }
     for edge in [&mut forecast.values, &mut forecast.lower, &mut forecast.upper] {
         edge.iter_mut().for_each(|x| *x = (x.max(floor) * unit).clamp(f64::MIN, f64::MAX));
     }

@@ -1,6 +1,7 @@
 //! The models that compete: naive ones, and smoothers at several rates, of the values or their logarithms.
 
 use super::smoother::{Rates, Smoother};
+use crate::robust::median;
 
 /// Positive series whose largest value is so many times the smallest are also smoothed as logarithms.
 const WIDE: f64 = 2.0;
@@ -8,12 +9,10 @@ const WIDE: f64 = 2.0;
 /// A way to forecast.
 #[derive(Debug, Clone)]
 pub(super) enum Model {
-    /// The value one period ago; of period 1 the last value.
-    Naive(usize),
-    /// The mean of the same phase over the last few periods.
-    PhaseMean {
+    /// The median of the same phase over the last few periods; one of one is the naive forecast.
+    Phase {
         period: usize,
-        periods: usize,
+        count: usize,
     },
     Smooth {
         start: Smoother,
@@ -26,15 +25,12 @@ pub(super) enum Model {
 pub(super) fn all(history: &[f64], origin: usize, periods: &[usize]) -> Vec<Model> {
     let first = &history[..origin];
     let mut models = Vec::new();
-    for period in periods.iter().rev().filter(|p| **p <= origin) {
-        models.push(Model::Naive(*period));
-        for count in [2, 4] {
-            if period * count <= origin {
-                models.push(Model::PhaseMean { period: *period, periods: count });
-            }
-        }
+    for period in periods.iter().rev().chain([&1]) {
+        // Without a season the median of many values is what mostly is.
+        let counts = if *period == 1 { [1, 24, 240] } else { [1, 2, 5] };
+        let known = counts.into_iter().filter(|count| period * count <= origin);
+        models.extend(known.map(|count| Model::Phase { period: *period, count }));
     }
-    models.push(Model::Naive(1));
     let mut seasonal: Vec<Vec<usize>> = vec![vec![]];
     seasonal.extend(periods.iter().filter(|p| 2 * **p <= origin).map(|p| vec![*p]));
     if let [short, long] = periods
@@ -69,8 +65,9 @@ impl Model {
     /// Forecasts of `horizon` steps from each of the ascending `origins`, knowing only what came before.
     pub(super) fn forecasts(&self, history: &[f64], origins: &[usize], horizon: usize) -> Vec<Vec<f64>> {
         match self {
-            Self::Naive(period) => phases(history, origins, horizon, *period, 1),
-            Self::PhaseMean { period, periods } => phases(history, origins, horizon, *period, *periods),
+            Self::Phase { period, count } => {
+                origins.iter().map(|origin| phases(&history[..*origin], horizon, *period, *count)).collect()
+            }
             Self::Smooth { start, logarithms } => {
                 let mut smoother = start.clone();
                 let mut learnt = 0;
@@ -92,11 +89,12 @@ impl Model {
     }
 }
 
-/// The mean of the same phase over the last `count` periods, from each origin.
-fn phases(history: &[f64], origins: &[usize], horizon: usize, period: usize, count: usize) -> Vec<Vec<f64>> {
-    let at = |origin: usize, ahead: usize| {
-        let newest = origin - period + ahead % period;
-        (0..count).map(|k| history[newest - k * period] / count as f64).sum()
+/// The median of the same phase over the last `count` periods of `past`.
+fn phases(past: &[f64], horizon: usize, period: usize, count: usize) -> Vec<f64> {
+    let phase = |ahead: usize| {
+        let newest = past.len() - period + ahead;
+        median(&(0..count).map(|k| past[newest - k * period]).collect::<Vec<_>>())
     };
-    origins.iter().map(|origin| (0..horizon).map(|ahead| at(*origin, ahead)).collect()).collect()
+    let season: Vec<f64> = (0..period.min(horizon)).map(phase).collect();
+    (0..horizon).map(|ahead| season[ahead % period]).collect()
 }
