@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -216,20 +216,16 @@ fn a_block_of_a_real_prometheus_answers_here_as_there() {
     let config = folder.path().join("prometheus.yml");
     std::fs::write(&config, "global: {scrape_interval: 1h}\n").unwrap();
     let port = weir::free_port().unwrap();
-    let peer = Command::new(prometheus)
-        .arg(format!("--config.file={}", config.display()))
+    let mut peer = Command::new(prometheus);
+    peer.arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .args([
             "--storage.tsdb.retention.time=100y",
             "--enable-feature=native-histograms",
             "--log.level=error",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _peer = Peer(peer);
+        ]);
+    let _peer = peers::start(&mut peer);
     let url = format!("http://127.0.0.1:{port}");
     let ready = || http::get(&format!("{url}/-/ready"), &[]).is_ok_and(|reply| reply.status == 200);
     for _ in 0..200 {
@@ -271,16 +267,6 @@ fn a_block_of_a_real_prometheus_answers_here_as_there() {
         }
     }
     assert!(compared > 1_000, "{compared} points");
-}
-
-/// Ends a peer with the test.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Points of a range query by series and time in milliseconds.
