@@ -31,6 +31,46 @@ pub(crate) enum Command {
     Import(Import),
     /// Send blocks of a Prometheus TSDB to a running Weir.
     Backfill(Backfill),
+    /// Say what is wrong with files before they are used.
+    #[command(subcommand)]
+    Check(Check),
+    /// Run the unit tests of files.
+    #[command(subcommand)]
+    Test(Test),
+}
+
+/// What can be checked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Check {
+    /// Check rule files in Prometheus' format: syntax, names, expressions, templates, repeated rules.
+    Rules(CheckRules),
+}
+
+/// What has unit tests.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Test {
+    /// Run unit tests of rules in promtool's format.
+    Rules(TestRules),
+}
+
+/// Settings of `weir check rules`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckRules {
+    /// Rule files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// End with status 3 when rules repeat each other, which otherwise is only said.
+    #[arg(long)]
+    pub(crate) lint_fatal: bool,
+}
+
+/// Settings of `weir test rules`.
+#[derive(Debug, Args)]
+pub(crate) struct TestRules {
+    /// Files of unit tests.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Settings of `weir up`.

@@ -5,6 +5,7 @@ mod cli;
 mod front;
 mod host;
 mod own_metrics;
+mod rule_files;
 mod stack;
 mod statsd;
 mod stop;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Check, Cli, Command, Test};
 
 // Bodies, records and results are allocated and freed by the megabyte; mimalloc makes that cheap.
 #[global_allocator]
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let up = match cli.command {
+        Some(Command::Check(Check::Rules(check))) => return rule_files::check(&check),
+        Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
         Some(Command::Up(up)) => up,
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),

@@ -2,8 +2,10 @@
 
 mod evaluate;
 mod file;
+mod run;
 mod serial;
 pub mod template;
+mod unit_test;
 mod yaml;
 
 pub use evaluate::{
@@ -14,4 +16,8 @@ pub use file::{
     Alerting, Duplicate, Group, MAX_FILE_BYTES, MAX_RULES, Rule, RuleFile, RuleFileError, duplicates,
     is_label_name,
 };
+pub use run::{
+    EventError, Job, RuleBook, RuleEvent, Run, RunError, RunReport, RunState, Runner, StoreError, Tenants,
+};
+pub use unit_test::{Failure, UnitTestFile};
 pub use yaml::Problem;

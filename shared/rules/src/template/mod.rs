@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use ast::{Node, Tree};
 use exec::{Exec, Stop};
+pub(crate) use time::go_time as utc;
 pub use value::{Data, TemplateSample};
 
 /// Longest template in bytes.

@@ -3,7 +3,7 @@
 use super::number::general_precision;
 
 /// `2006-01-02 15:04:05.999 +0000 UTC`, without a fraction where there is none.
-pub(super) fn go_time(ms: i64) -> String {
+pub(crate) fn go_time(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (seconds, millis) = (of_day / 1000, of_day % 1000);
