@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use weir_formats::{Accepted, FormatError, Limits, Parsed, RejectKind, Rejections};
-use weir_model::{Batch, Record, RecordError, RecordKey, TenantId};
+use weir_model::{Batch, Record, RecordKey, TenantId};
 use weir_platform::{Clock, NewRecord, Stream, StreamError, Telemetry};
 
 use crate::dialect::Dialect;
@@ -83,8 +83,6 @@ pub enum IngestError {
     Unavailable(#[source] StreamError),
 }
 
-/// A record is halved at most this often until it fits the stream.
-const MAX_SPLITS: u32 = 16;
 /// Requests may wait this long for memory.
 const ADMISSION_WAIT: Duration = Duration::from_secs(2);
 const PERMIT_BYTES: usize = 1024;
@@ -213,9 +211,9 @@ impl Ingest {
         // a series stays in one shard as long as its sender keeps its batches together.
         let spread = key.map_or_else(|| batch.series().first().map_or(0, |s| s.id.0), |key| key.0);
         let partition_key = format!("{tenant}/{}", spread % 1024);
-        let mut records = Vec::new();
-        encode(tenant, batch, key, received_ms, 0, &mut records)?;
-        let records: Vec<NewRecord> = records
+        let record = Record { tenant: tenant.clone(), key, received_ms, batch };
+        let parts = record.encode_parts().map_err(|error| IngestError::TooLarge(error.to_string()))?;
+        let records: Vec<NewRecord> = parts
             .into_iter()
             .map(|data| NewRecord { partition_key: partition_key.clone(), data: data.into() })
             .collect();
@@ -229,27 +227,4 @@ impl Ingest {
             Err(error) => Err(IngestError::Unavailable(error)),
         }
     }
-}
-
-/// Encodes a batch as one record, or as several where one would be too large.
-fn encode(
-    tenant: &TenantId,
-    batch: Batch,
-    key: Option<RecordKey>,
-    received_ms: i64,
-    depth: u32,
-    records: &mut Vec<Vec<u8>>,
-) -> Result<(), IngestError> {
-    let part = u32::try_from(records.len()).unwrap_or(u32::MAX);
-    let record = Record { tenant: tenant.clone(), key: key.map(|key| key.part(part)), received_ms, batch };
-    match record.encode() {
-        Ok(bytes) => records.push(bytes),
-        Err(RecordError::Oversized(_)) if depth < MAX_SPLITS && record.batch.sample_count() > 1 => {
-            let (first, second) = record.batch.split();
-            encode(tenant, first, key, received_ms, depth + 1, records)?;
-            encode(tenant, second, key, received_ms, depth + 1, records)?;
-        }
-        Err(error) => return Err(IngestError::TooLarge(error.to_string())),
-    }
-    Ok(())
 }

@@ -16,6 +16,8 @@ use crate::varint::{put_i64, put_u64, take_bytes, take_f64, take_i64, take_u64};
 
 /// Largest record in bytes: the default of Kinesis, and what every emulator takes.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// A record is halved at most this often until it fits the stream.
+const MAX_SPLITS: u32 = 16;
 /// Largest body once unpacked; a bound against bombs.
 const MAX_BODY_BYTES: usize = 64 << 20;
 /// Compression level: the stream is passed through once, so speed counts more than size.
@@ -106,6 +108,39 @@ impl Record {
             return Err(RecordError::Oversized(out.len()));
         }
         Ok(out)
+    }
+
+    /// The record's bytes, as several records where one would be too large, each with its part of the key.
+    ///
+    /// # Errors
+    /// [`RecordError::Oversized`] when a single sample is too large.
+    pub fn encode_parts(self) -> Result<Vec<Vec<u8>>, RecordError> {
+        let mut parts = Vec::new();
+        self.encode_into(0, &mut parts)?;
+        Ok(parts)
+    }
+
+    fn encode_into(self, depth: u32, parts: &mut Vec<Vec<u8>>) -> Result<(), RecordError> {
+        let whole_key = self.key;
+        let part = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let record = Self { key: whole_key.map(|key| key.part(part)), ..self };
+        match record.encode() {
+            Ok(bytes) => parts.push(bytes),
+            Err(RecordError::Oversized(_)) if depth < MAX_SPLITS && record.batch.sample_count() > 1 => {
+                let (first, second) = record.batch.split();
+                for batch in [first, second] {
+                    let half = Self {
+                        tenant: record.tenant.clone(),
+                        key: whole_key,
+                        received_ms: record.received_ms,
+                        batch,
+                    };
+                    half.encode_into(depth + 1, parts)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Reads a record.

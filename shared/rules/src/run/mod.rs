@@ -1,0 +1,108 @@
+//! Runs rules on a schedule: which groups are due, all of them side by side, their state kept in the bucket,
+//! their results put into the stream.
+
+mod book;
+mod due;
+mod event;
+mod groups;
+mod results;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use book::{Job, RuleBook};
+pub use event::{EventError, RuleEvent};
+pub use groups::RunReport;
+pub use store::{RunState, StoreError};
+
+use std::sync::Arc;
+
+use weir_model::TenantId;
+use weir_platform::{Bucket, Clock, Stream, StreamError};
+use weir_promql::Storage;
+
+use crate::evaluate::Alert;
+use store::StateStore;
+
+/// The data of tenants, as far as rules need it.
+pub trait Tenants: Send + Sync {
+    /// The storage of one tenant.
+    fn storage(&self, tenant: &TenantId) -> Arc<dyn Storage>;
+}
+
+/// A run failed; running again with the same event is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state could not be read or written.
+    #[error("the state of rules is not at hand")]
+    State(#[from] StoreError),
+    /// The results could not be made durable.
+    #[error("the results of rules could not be put into the stream")]
+    Stream(#[from] StreamError),
+    /// A thread panicked: a fault in the engine, which its message on the error output names.
+    #[error("a thread that evaluates rules ended early")]
+    Thread(#[from] tokio::task::JoinError),
+    /// A result does not fit into a record of the stream.
+    #[error("a result of a rule fits into no record: {0}")]
+    Record(#[from] weir_model::RecordError),
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// Counts.
+    pub report: RunReport,
+    /// Every alert that is active or was resolved within fifteen minutes, for whoever notifies.
+    pub alerts: Vec<Alert>,
+    /// True when this event was handled before and nothing was done.
+    pub repeated: bool,
+}
+
+/// Evaluates the groups of one job for tenants.
+#[derive(Clone)]
+pub struct Runner {
+    book: Arc<RuleBook>,
+    job: Job,
+    tenants: Arc<dyn Tenants>,
+    bucket: Arc<dyn Bucket>,
+    stream: Arc<dyn Stream>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Runner {
+    /// Wires a runner for the groups of `job`.
+    #[must_use]
+    pub fn new(
+        book: Arc<RuleBook>,
+        job: Job,
+        tenants: Arc<dyn Tenants>,
+        bucket: Arc<dyn Bucket>,
+        stream: Arc<dyn Stream>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { book, job, tenants, bucket, stream, clock }
+    }
+
+    /// Evaluates what is due at the event's time and has not been evaluated yet.
+    ///
+    /// Results go into the stream before the state is created. A crash between the two repeats the evaluation,
+    /// which writes the same samples again; an event delivered twice finds its state and does nothing.
+    ///
+    /// # Errors
+    /// [`RunError`] when a port failed.
+    pub async fn run(&self, tenant: &TenantId, at_ms: i64) -> Result<Run, RunError> {
+        let store = StateStore::new(self.bucket.clone(), self.job);
+        let state = store.latest(tenant, at_ms).await?.unwrap_or_default();
+        if state.at_ms == Some(at_ms) {
+            return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
+        }
+        let groups = self.book.groups(self.job);
+        let storage = self.tenants.storage(tenant);
+        let window_ms = self.job.period_ms();
+        let evaluated = groups::run(groups, self.book.settings(), storage, state, window_ms, at_ms).await?;
+        results::put(&*self.stream, tenant, self.job, &evaluated.samples, self.clock.now_ms()).await?;
+        store.save(tenant, &evaluated.state).await?;
+        store.forget(tenant, at_ms).await?;
+        Ok(Run { alerts: evaluated.state.alerts(), report: evaluated.report, repeated: false })
+    }
+}
