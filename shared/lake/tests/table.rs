@@ -28,6 +28,7 @@ fn every_kind_of_sample_survives() {
         values: vec![1.5, STALE_NAN],
         histograms: vec![(20, Arc::new(builder.build()))],
         sets: vec![(30, Arc::new(set))],
+        ..Samples::default()
     };
     let bare = Labels::from_pairs([("__name__", "up")]);
     let mut writer = TableWriter::new(Vec::new()).unwrap();

@@ -32,6 +32,9 @@ pub struct Samples {
     pub histograms: Vec<(i64, Arc<Histogram>)>,
     /// Sets of unique members.
     pub sets: Vec<(i64, Arc<UniqueSet>)>,
+    /// Timestamp and start timestamp (since when it has been counting) of the samples of which that is known,
+    /// ascending.
+    pub starts: Vec<(i64, i64)>,
 }
 
 impl Samples {
@@ -41,6 +44,13 @@ impl Samples {
         self.values.clear();
         self.histograms.clear();
         self.sets.clear();
+        self.starts.clear();
+    }
+
+    /// Since when the sample of that timestamp has been counting; 0 when unknown.
+    #[must_use]
+    pub fn start_of(&self, timestamp_ms: i64) -> i64 {
+        self.starts.binary_search_by_key(&timestamp_ms, |(t, _)| *t).map_or(0, |at| self.starts[at].1)
     }
 
     /// Number of samples over all columns.

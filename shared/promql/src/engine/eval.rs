@@ -58,9 +58,11 @@ impl<'e> Evaluator<'e> {
         self.ledger.check()?;
         let position = node.position;
         Ok(match &node.kind {
-            Kind::Instant(select) | Kind::TimestampOf(select) => {
-                let of_value = matches!(node.kind, Kind::Instant(_));
-                let output = if of_value { Output::Value } else { Output::Timestamp };
+            Kind::Instant(select) | Kind::TimeOf(select, _) => {
+                let output = match node.kind {
+                    Kind::TimeOf(_, output) => output,
+                    _ => Output::Value,
+                };
                 let meter = self.stage(node, None);
                 Pipe::Instant(Instant {
                     set: self.set(select)?,
@@ -230,7 +232,7 @@ impl<'e> Evaluator<'e> {
                 info::enrich(&base, &infos, names, data, grid)?
             }
             Kind::Instant(_)
-            | Kind::TimestampOf(_)
+            | Kind::TimeOf(..)
             | Kind::Map { .. }
             | Kind::Window { .. }
             | Kind::Repeated { .. } => {

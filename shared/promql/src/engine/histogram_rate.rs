@@ -46,14 +46,16 @@ impl HistogramContext<'_> {
     }
 }
 
-/// What a histogram changed by from the first sample to the last, resets of a counter added back in.
+/// What a histogram changed by from the first sample to the last, resets of a counter added back in; `anew` tells
+/// by the timestamps of neighbours that there was one, whatever the buckets say.
 pub(crate) fn change(
     samples: &[Sample],
     counter: bool,
+    anew: impl Fn(i64, i64) -> bool,
     context: &mut HistogramContext<'_>,
 ) -> Option<Histogram> {
-    let [(_, first), rest @ ..] = samples else { return None };
-    let ([(_, second), ..], [.., (_, last)]) = (rest, rest) else { return None };
+    let [(first_at, first), rest @ ..] = samples else { return None };
+    let ([(second_at, second), ..], [.., (_, last)]) = (rest, rest) else { return None };
     let gauge = CounterResetHint::Gauge;
     let is_gauge = |h: &Arc<Histogram>| h.counter_reset_hint == gauge;
     if counter && samples.iter().any(|(_, h)| is_gauge(h)) {
@@ -65,7 +67,7 @@ pub(crate) fn change(
     // After a reset the first sample plays no part, whatever its layout.
     let empty;
     let mut previous: &Histogram = first;
-    if counter && second.is_reset_after(first) {
+    if counter && (anew(*first_at, *second_at) || second.is_reset_after(first)) {
         empty = Histogram {
             schema: second.schema,
             custom_values: second.custom_values.clone(),
@@ -85,12 +87,13 @@ pub(crate) fn change(
     let met = result.subtract(previous);
     context.settle(met, "subtraction")?;
     if counter {
-        for (_, current) in rest {
-            if current.is_reset_after(previous) {
+        let mut previous_at = *first_at;
+        for (at, current) in rest {
+            if anew(previous_at, *at) || current.is_reset_after(previous) {
                 let met = result.add(previous);
                 context.settle(met, "addition")?;
             }
-            previous = current;
+            (previous_at, previous) = (*at, current);
         }
     }
     result.counter_reset_hint = gauge;

@@ -15,6 +15,8 @@ pub(crate) enum Output {
     Value,
     /// The sample's timestamp in seconds.
     Timestamp,
+    /// Since when the sample has been counting, in seconds; 0 when that is unknown.
+    Start,
     /// Of a float the timestamp in milliseconds, which info series need to tell which is newer; histograms
     /// stay, since info series must not be any.
     Milliseconds,
@@ -44,11 +46,11 @@ pub(crate) fn fill(samples: &Samples, grid: &Grid, select: &Select, output: Outp
             let alive = *t > oldest && !is_stale_nan(h.sum);
             match output {
                 Output::Value | Output::Milliseconds if alive => out.set_histogram(step, Arc::clone(h)),
-                _ if alive => out.floats[step] = time_value(*t, output),
+                _ if alive => out.floats[step] = time_value(samples, *t, output),
                 _ => {}
             }
         } else if let Some((t, x)) = float.filter(|(t, x)| *t > oldest && !is_stale_nan(*x)) {
-            out.floats[step] = if output == Output::Value { x } else { time_value(t, output) };
+            out.floats[step] = if output == Output::Value { x } else { time_value(samples, t, output) };
         }
     }
 }
@@ -69,13 +71,14 @@ fn fill_floats(samples: &Samples, grid: &Grid, select: &Select, output: Output, 
         *slot = match output {
             Output::Value => values[last],
             _ if is_stale_nan(values[last]) => ABSENT,
-            _ => time_value(timestamps[last], output),
+            _ => time_value(samples, timestamps[last], output),
         };
     }
 }
 
-fn time_value(timestamp_ms: i64, output: Output) -> f64 {
+fn time_value(samples: &Samples, timestamp_ms: i64, output: Output) -> f64 {
     match output {
+        Output::Start => samples.start_of(timestamp_ms) as f64 / 1000.0,
         Output::Timestamp => timestamp_ms as f64 / 1000.0,
         _ => timestamp_ms as f64,
     }

@@ -6,6 +6,7 @@ use weir_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use super::duration::QuerySpan;
 use super::error::QueryError;
 use super::grid::Grid;
+use super::instant::Output;
 use super::plan::{Kind, MapFunction, Node, RangeFunction, Select, SubqueryPlan};
 use super::query::Query;
 use super::repeats::Repeated;
@@ -226,17 +227,13 @@ impl Lowering<'_> {
             "end" => return make(seconds(self.query.end_ms), true),
             "range" => return make(seconds(self.span.range_ms), true),
             "step" => return make(seconds(self.span.step_ms), true),
-            "start_timestamp" => {
-                return Err(QueryError::BadData(
-                    "start_timestamp() is not supported: samples are stored without start timestamps".into(),
-                ));
-            }
             "info" => return self.info(call, grid, position),
-            "timestamp" => {
+            "timestamp" | "start_timestamp" => {
                 if let Some(Ast::Vector(selector)) = call.args.first().map(|a| &bare(a).node) {
                     let select = self.instant(selector, grid)?;
                     let invariant = select.at.is_some();
-                    return make(Kind::TimestampOf(select), invariant);
+                    let output = if name == "timestamp" { Output::Timestamp } else { Output::Start };
+                    return make(Kind::TimeOf(select, output), invariant);
                 }
             }
             _ => {}
@@ -508,6 +505,7 @@ fn call_kind(name: &str, mut args: Args<'_>, absent: Labels) -> Result<Kind, Que
         "clamp_max" => map(MapFunction::ClampMax, args, None, 1)?,
         "round" => map(MapFunction::Round, args, Some(one), 1)?,
         "timestamp" => map(MapFunction::StepTimestamp, args, None, 0)?,
+        "start_timestamp" => map(MapFunction::Nothing, args, None, 0)?,
         "scalar" => Kind::ScalarOf(args.next()?),
         "vector" => Kind::Vector(args.next()?),
         "max_of" => Kind::ScalarExtreme(true, args.next()?, args.next()?),

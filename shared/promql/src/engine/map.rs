@@ -33,6 +33,7 @@ pub(crate) fn apply(
         MapFunction::Clamp => clamp(column, |step| (arg(0, step), arg(1, step))),
         MapFunction::ClampMin => clamp(column, |step| (arg(0, step), f64::INFINITY)),
         MapFunction::ClampMax => clamp(column, |step| (f64::NEG_INFINITY, arg(0, step))),
+        MapFunction::Nothing => column.reset(grid.steps),
         MapFunction::StepTimestamp => {
             for step in 0..column.steps() {
                 if column.is_present(step) {

@@ -46,6 +46,7 @@ mod repeats;
 mod result;
 mod select_k;
 mod sort;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod values;

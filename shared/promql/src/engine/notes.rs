@@ -30,6 +30,7 @@ pub(crate) enum Note {
     FractionNans { metric: String },
     CounterResetCollision { operation: &'static str },
     MismatchedCustomBuckets { operation: &'static str },
+    StartOverlaps { metric: String },
 }
 
 /// The bits of a float, so that notes can be ordered.
@@ -222,6 +223,12 @@ impl Note {
             Self::CounterResetCollision { operation } => {
                 (true, format!("conflicting counter resets during histogram {operation}"))
             }
+            Self::StartOverlaps { metric } => (
+                true,
+                format!(
+                    "sample has start time that overlaps with previous sample timestamp for metric {metric:?}"
+                ),
+            ),
             Self::MismatchedCustomBuckets { operation } => {
                 (false, format!("mismatched custom buckets were reconciled during {operation}"))
             }

@@ -71,6 +71,9 @@ pub(crate) fn fill(
         F::Changes => windows(samples, context, out, |w, c| {
             Ok(transitions(w, c, |a, b| a != b && !(a.is_nan() && b.is_nan()), |a, b| !a.same_data(b)))
         }),
+        F::Resets if !samples.starts.is_empty() && context.spec.edges == WindowEdges::Plain => {
+            super::starts::resets(samples, context, out)
+        }
         F::Resets => windows(samples, context, out, |w, c| {
             Ok(transitions(w, c, |a, b| b < a, |a, b| b.is_reset_after(a)))
         }),

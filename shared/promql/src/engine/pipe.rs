@@ -132,7 +132,7 @@ impl Pipe<'_> {
     pub(crate) fn drops_name(&self, index: usize) -> bool {
         match self {
             Self::Held(held) => held[index].drop_name,
-            Self::Instant(instant) => instant.output == Output::Timestamp,
+            Self::Instant(instant) => matches!(instant.output, Output::Timestamp | Output::Start),
             Self::Windows(windows) => {
                 let inner = match &windows.source {
                     Source::Stored(_) => false,

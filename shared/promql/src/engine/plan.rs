@@ -6,6 +6,7 @@ use weir_model::{Histogram, Labels, Matcher};
 
 use super::calendar::Moment;
 use super::grid::Grid;
+use super::instant::Output;
 use crate::ast::{AggregateOp, BinaryOp, Grouping, Position, VectorMatching, WindowEdges};
 
 /// An expression to evaluate.
@@ -36,7 +37,8 @@ pub(crate) enum Kind {
     Subquery(SubqueryPlan),
     // Vectors, series by series.
     Instant(Select),
-    TimestampOf(Select),
+    /// A time of the samples that a selector finds.
+    TimeOf(Select, Output),
     Map {
         function: MapFunction,
         input: Box<Node>,
@@ -126,7 +128,7 @@ impl Node {
             | Kind::Text(_)
             | Kind::Range(_)
             | Kind::Instant(_)
-            | Kind::TimestampOf(_) => Vec::new(),
+            | Kind::TimeOf(..) => Vec::new(),
             Kind::ScalarOf(inner)
             | Kind::ScalarNegate(inner)
             | Kind::Vector(inner)
@@ -167,7 +169,7 @@ impl Kind {
             Self::ScalarNegate(_) | Self::ScalarBinary(..) | Self::ScalarExtreme(..) => "scalar operator",
             Self::Range(_) => "range selector",
             Self::Subquery(_) => "subquery",
-            Self::Instant(_) | Self::TimestampOf(_) => "instant selector",
+            Self::Instant(_) | Self::TimeOf(..) => "instant selector",
             Self::Map { function: MapFunction::Binary { .. } | MapFunction::Negate, .. } => {
                 "operator with scalar"
             }
@@ -193,7 +195,7 @@ impl Kind {
         match self {
             Self::Range(select)
             | Self::Instant(select)
-            | Self::TimestampOf(select)
+            | Self::TimeOf(select, _)
             | Self::Info { info: select, .. } => Some(select),
             _ => None,
         }
@@ -201,7 +203,7 @@ impl Kind {
 
     /// True for the stages of pipelines, which work series by series.
     pub(crate) fn streams(&self) -> bool {
-        matches!(self, Self::Instant(_) | Self::TimestampOf(_) | Self::Map { .. } | Self::Window { .. })
+        matches!(self, Self::Instant(_) | Self::TimeOf(..) | Self::Map { .. } | Self::Window { .. })
     }
 }
 
@@ -253,6 +255,8 @@ pub(crate) enum MapFunction {
     Negate,
     /// `timestamp` of anything but a selector.
     StepTimestamp,
+    /// `start_timestamp` of anything but a selector: it is not known.
+    Nothing,
     /// An operator with a scalar on one side.
     Binary {
         op: BinaryOp,

@@ -16,6 +16,7 @@ use super::histogram_rate::{self, HistogramContext};
 use super::limits::Ledger;
 use super::notes::{Note, Notes};
 use super::plan::RangeFunction;
+use super::starts;
 use super::window::{self, Spec, Window};
 use crate::ast::{Position, WindowEdges};
 
@@ -76,6 +77,17 @@ pub(crate) fn stretch(
     (sampled + to_start + to_end) / sampled
 }
 
+/// The factor when the counter is known to have been at zero at `zero`, ahead of the first sample.
+pub(crate) fn stretch_from(zero: i64, first: i64, last: i64, samples: usize, end: i64) -> f64 {
+    let mut to_end = (end - last) as f64 / 1000.0;
+    let average = if samples > 1 { (last - first) as f64 / 1000.0 / (samples - 1) as f64 } else { 0.0 };
+    if to_end >= average * 1.1 {
+        to_end = average / 2.0;
+    }
+    let sampled = (last - zero) as f64 / 1000.0;
+    (sampled + to_end) / sampled
+}
+
 /// `rate`, `increase` and `delta`.
 pub(crate) fn extrapolated(
     samples: &Samples,
@@ -88,14 +100,17 @@ pub(crate) fn extrapolated(
         return super::extended::rate(samples, Extrapolation::of(function), context, out);
     }
     let Extrapolation { counter, per_second } = Extrapolation::of(function);
+    let seconds = context.spec.range as f64 / 1000.0;
+    let divisor = if per_second { seconds } else { 1.0 };
+    if counter && !samples.starts.is_empty() {
+        return starts::rate(samples, divisor, context, out);
+    }
     let resets = scratch;
     resets.clear();
     if counter {
         let falls = samples.values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
         resets.extend(falls.map(|(i, _)| i));
     }
-    let seconds = context.spec.range as f64 / 1000.0;
-    let divisor = if per_second { seconds } else { 1.0 };
     let (mut reset_from, mut reset_to) = (0, 0);
     let (grid, spec, ledger) = (context.grid, context.spec, context.ledger);
     window::each(samples, grid, spec, ledger, |w| {
@@ -145,7 +160,7 @@ fn histogram_extrapolated(
     if w.hs.len() < 2 {
         return None;
     }
-    let mut change = histogram_rate::change(w.hs, counter, &mut notes)?;
+    let mut change = histogram_rate::change(w.hs, counter, |_, _| false, &mut notes)?;
     let to_zero =
         (counter && change.count > 0.0 && first.1.count >= 0.0).then(|| first.1.count / change.count);
     change.scale(stretch(first.0, last.0, w.hs.len(), (w.start, w.end), to_zero) / divisor);
@@ -189,6 +204,7 @@ pub(crate) fn last_two(
     out: &mut Column,
 ) -> Result<(), QueryError> {
     let delta = temporality == Temporality::Delta && per_second;
+    let anew = |before, now| delta || (per_second && starts::reset(samples, before, now));
     let (grid, spec, ledger) = (context.grid, context.spec, context.ledger);
     window::each(samples, grid, spec, ledger, |w| {
         let (n, m) = (w.vs.len(), w.hs.len());
@@ -198,7 +214,8 @@ pub(crate) fn last_two(
             }
             let (before, now) = (w.vs[n - 2], w.vs[n - 1]);
             // A counter that fell started from zero; a delta is the increase itself.
-            let change = if delta || (per_second && now < before) { now } else { now - before };
+            let restarted = anew(w.ts[n - 2], w.ts[n - 1]) || (per_second && now < before);
+            let change = if restarted { now } else { now - before };
             let gap = (w.ts[n - 1] - w.ts[n - 2]) as f64 / 1000.0;
             out.floats[w.step] = if per_second { change / gap } else { change };
             return Ok(());
@@ -209,12 +226,14 @@ pub(crate) fn last_two(
         let last_two_are_floats = n >= 2 && w.hs[m - 1].0 < w.ts[n - 2];
         if last_two_are_floats {
             let (before, now) = (w.vs[n - 2], w.vs[n - 1]);
-            let change = if delta || (per_second && now < before) { now } else { now - before };
+            let restarted = anew(w.ts[n - 2], w.ts[n - 1]) || (per_second && now < before);
+            let change = if restarted { now } else { now - before };
             let gap = (w.ts[n - 1] - w.ts[n - 2]) as f64 / 1000.0;
             out.floats[w.step] = if per_second { change / gap } else { change };
         } else if last_two_are_histograms {
             let pair = (&w.hs[m - 2], &w.hs[m - 1]);
-            if let Some(histogram) = histogram_rate::last_two(pair.0, pair.1, per_second, delta, &mut notes) {
+            let anew = anew(pair.0.0, pair.1.0);
+            if let Some(histogram) = histogram_rate::last_two(pair.0, pair.1, per_second, anew, &mut notes) {
                 out.set_histogram(w.step, Arc::new(histogram));
             }
         } else if n + m >= 2 {

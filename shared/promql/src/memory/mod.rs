@@ -49,7 +49,8 @@ impl MemoryStorage {
     }
 
     /// Adds the series of a `load` block, one a line, with a point every `interval_ms` from 0 on.
-    /// Empty lines and lines that start with `#` say nothing.
+    /// Empty lines and lines that start with `#` say nothing. A line of labels and `@st` gives the start timestamps
+    /// of the series of these labels, relative to its points.
     ///
     /// Reset hints of histograms become what Prometheus' storage would make of them: within a run without
     /// resets "not reset", at its start "unknown".
@@ -122,8 +123,13 @@ fn parse_block(interval_ms: i64, block: &str) -> Result<Vec<(Labels, Samples)>, 
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|(number, line)| {
-            let (labels, points) = parse_series(line).map_err(|error| error.at_line(number))?;
-            Ok((labels, to_samples(interval_ms, &points)))
+            let starts = line.split_once("@st").filter(|(head, rest)| {
+                !head.contains(char::is_whitespace) && rest.starts_with(char::is_whitespace)
+            });
+            let text = starts.map_or_else(|| line.to_owned(), |(head, rest)| format!("{head}{rest}"));
+            let (labels, points) = parse_series(&text).map_err(|error| error.at_line(number))?;
+            let samples = if starts.is_some() { to_starts } else { to_samples };
+            Ok((labels, samples(interval_ms, &points)))
         })
         .collect()
 }
@@ -144,6 +150,16 @@ fn to_samples(interval_ms: i64, points: &[Point]) -> Samples {
     samples
 }
 
+/// Start timestamps of points, given in seconds from each; a start of 0 is none.
+fn to_starts(interval_ms: i64, points: &[Point]) -> Samples {
+    let start = |(index, point): (usize, &Point)| {
+        let at = interval_ms.saturating_mul(index as i64);
+        let Point::Float(seconds) = point else { return None };
+        Some((at, at.saturating_add((seconds * 1000.0).round() as i64))).filter(|(_, start)| *start != 0)
+    };
+    Samples { starts: points.iter().enumerate().filter_map(start).collect(), ..Samples::default() }
+}
+
 /// Adds `new` to `old`, keeping each column ascending and of equal timestamps the newer one.
 fn merge(old: &mut Samples, new: Samples) {
     let floats = old.timestamps.iter().copied().zip(old.values.iter().copied());
@@ -153,6 +169,9 @@ fn merge(old: &mut Samples, new: Samples) {
     histograms.extend(new.histograms);
     let mut sets: BTreeMap<i64, _> = old.sets.drain(..).collect();
     sets.extend(new.sets);
+    let mut starts: BTreeMap<i64, i64> = old.starts.drain(..).collect();
+    starts.extend(new.starts);
+    old.starts = starts.into_iter().collect();
     (old.timestamps, old.values) = floats.into_iter().unzip();
     old.histograms = histograms.into_iter().collect();
     old.sets = sets.into_iter().collect();
@@ -215,6 +234,7 @@ impl SeriesReader for Reader<'_> {
         let last = samples.timestamps.partition_point(|t| *t <= end).max(first);
         into.timestamps.extend_from_slice(&samples.timestamps[first..last]);
         into.values.extend_from_slice(&samples.values[first..last]);
+        into.starts.extend(samples.starts.iter().filter(|(t, _)| (start..=end).contains(t)));
         into.histograms.extend(samples.histograms.iter().filter(|(t, _)| (start..=end).contains(t)).cloned());
         into.sets.extend(samples.sets.iter().filter(|(t, _)| (start..=end).contains(t)).cloned());
         Ok(())

@@ -29,18 +29,13 @@ pub(crate) struct Outcome {
 pub(crate) fn run_script(runtime: &tokio::runtime::Runtime, text: &str) -> Result<Outcome, String> {
     let mut storage = Arc::new(MemoryStorage::new());
     let mut outcome = Outcome::default();
-    let mut without_start_timestamps = false;
     for command in parse_script(text)? {
         match command {
-            Command::Clear => {
-                storage = Arc::new(MemoryStorage::new());
-                without_start_timestamps = false;
-            }
-            Command::Load { interval_ms, block, with_native, had_start_timestamps } => {
+            Command::Clear => storage = Arc::new(MemoryStorage::new()),
+            Command::Load { interval_ms, block, with_native } => {
                 let into = Arc::make_mut(&mut storage);
                 let load = if with_native { MemoryStorage::load_with_buckets } else { MemoryStorage::load };
                 load(into, interval_ms, &block).map_err(|error| error.to_string())?;
-                without_start_timestamps |= had_start_timestamps;
             }
             Command::Eval(eval) => {
                 // In a task of its own, a panic of the engine is one failed case.
@@ -51,10 +46,7 @@ pub(crate) fn run_script(runtime: &tokio::runtime::Runtime, text: &str) -> Resul
                 };
                 match runtime.block_on(task).unwrap_or_else(|error| Err(format!("panicked: {error}"))) {
                     Ok(()) => outcome.passed += 1,
-                    Err(mut reason) => {
-                        if without_start_timestamps {
-                            reason.push_str(" (its data has start timestamps, which are not kept here)");
-                        }
+                    Err(reason) => {
                         outcome.failed.push((eval.line, eval.query.clone(), reason));
                     }
                 }

@@ -19,8 +19,6 @@ pub(crate) enum Command {
         block: String,
         /// True for `load_with_nhcb`.
         with_native: bool,
-        /// True when the block gave start timestamps, which are left out.
-        had_start_timestamps: bool,
     },
     /// Evaluates and compares.
     Eval(Box<Eval>),
@@ -135,12 +133,10 @@ pub(crate) fn parse_script(text: &str) -> Result<Vec<Command>, String> {
             }
             Some(word @ ("load" | "load_with_nhcb")) => {
                 let interval = first[word.len()..].trim();
-                let series: Vec<&str> = block.iter().copied().filter(|l| !is_start_timestamps(l)).collect();
                 commands.push(Command::Load {
                     interval_ms: duration(interval).map_err(wrong)?,
                     with_native: word == "load_with_nhcb",
-                    had_start_timestamps: series.len() < block.len(),
-                    block: series.join("\n"),
+                    block: block.join("\n"),
                 });
             }
             Some(word) if word.starts_with("eval") => {
@@ -152,10 +148,6 @@ pub(crate) fn parse_script(text: &str) -> Result<Vec<Command>, String> {
         at += 1 + body;
     }
     Ok(commands)
-}
-
-fn is_start_timestamps(line: &str) -> bool {
-    line.split_whitespace().next().is_some_and(|word| word.ends_with("@st"))
 }
 
 /// A duration in milliseconds, as the parser reads it after `offset`.

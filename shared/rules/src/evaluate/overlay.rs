@@ -64,7 +64,7 @@ fn within(samples: &Samples, start_ms: i64, end_ms: i64) -> Samples {
     let floats = samples.timestamps.iter().zip(&samples.values).filter(|(at, _)| inside(**at));
     let (timestamps, values) = floats.map(|(at, value)| (*at, *value)).unzip();
     let histograms = samples.histograms.iter().filter(|(at, _)| inside(*at)).cloned().collect();
-    Samples { timestamps, values, histograms, sets: Vec::new() }
+    Samples { timestamps, values, histograms, ..Samples::default() }
 }
 
 #[async_trait]

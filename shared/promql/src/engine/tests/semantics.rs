@@ -183,7 +183,6 @@ fn errors_say_what_is_wrong_in_prometheus_words() {
         ),
         ("topk(scalar(nothing), limit)", "execution", "Parameter value is NaN"),
         ("double_exponential_smoothing(memory[1m], 2, 0.5)", "execution", "invalid smoothing factor"),
-        ("start_timestamp(limit)", "bad_data", "start_timestamp() is not supported"),
         ("limit[1m:1ms] @ 5 offset 3d", "", ""),
     ] {
         match instant(&storage, query, 20_000) {
