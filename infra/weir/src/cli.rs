@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::analysis::{Detect, ForecastSettings};
 use crate::transfer::{Backfill, Export, Import};
 
 /// A metrics platform with no servers to keep.
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Import(Import),
     /// Send blocks of a Prometheus TSDB to a running Weir.
     Backfill(Backfill),
+    /// Score each row of a CSV file of `timestamp,value` as it comes: how anomalous it is, from 0 to 1.
+    Detect(Detect),
+    /// Forecast the next steps of a CSV file of `timestamp,value`, with a 95 % band.
+    Forecast(ForecastSettings),
     /// Say what is wrong with files before they are used.
     #[command(subcommand)]
     Check(Check),

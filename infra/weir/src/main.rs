@@ -1,5 +1,6 @@
 //! The `weir` command.
 
+mod analysis;
 mod banner;
 mod cli;
 mod front;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),
         Some(Command::Backfill(settings)) => return ended(transfer::backfill(&settings)),
+        Some(Command::Detect(settings)) => return ended(analysis::detect(&settings)),
+        Some(Command::Forecast(settings)) => return ended(analysis::forecast(&settings)),
         None => cli.up,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

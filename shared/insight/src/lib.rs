@@ -9,7 +9,7 @@ mod season;
 mod trend;
 
 pub use detect::{Detector, anomaly_score};
-pub use forecast::{Forecast, MAX_HORIZON, forecast};
+pub use forecast::{Forecast, MAX_FORECAST_VALUES, MAX_HORIZON, forecast};
 pub use outlier::outlier_scores;
 pub use robust::{median, median_deviation, quantile};
 pub use season::find_period;

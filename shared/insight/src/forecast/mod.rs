@@ -8,7 +8,7 @@ use crate::robust::quantile_of_sorted;
 use crate::season;
 
 /// Most values that a forecast looks at: the newest ones.
-const MOST_VALUES: usize = 5000;
+pub const MAX_FORECAST_VALUES: usize = 5000;
 /// Most steps that can be forecast at once.
 pub const MAX_HORIZON: usize = 10_000;
 /// Times in the past from which forecasts are tried.
@@ -36,11 +36,11 @@ pub struct Forecast {
 ///
 /// `periods` are seasons that may be in the data (in values, such as 24 and 168 for hourly data); those that
 /// are not clear, or longer than half the data, are left out. NaN stands for a missing value. At most the
-/// newest 5000 values count, and at most [`MAX_HORIZON`] steps are forecast. A series that was never
+/// newest [`MAX_FORECAST_VALUES`] count, and at most [`MAX_HORIZON`] steps are forecast. A series that was never
 /// negative is not forecast to be.
 #[must_use]
 pub fn forecast(values: &[f64], horizon: usize, periods: &[usize]) -> Option<Forecast> {
-    let newest = &values[values.len().saturating_sub(MOST_VALUES)..];
+    let newest = &values[values.len().saturating_sub(MAX_FORECAST_VALUES)..];
     let scale = newest.iter().filter(|x| x.is_finite()).fold(0.0_f64, |most, x| most.max(x.abs()));
     // Numbers near the largest would overflow in differences; in a unit of their own they do not.
     let unit = if scale > 1e100 || (scale > 0.0 && scale < 1e-100) { scale } else { 1.0 };
