@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use serde_json::{Value, json};
+use weir_model::Moment;
 
 use crate::error::ApiError;
 use crate::json::success;
@@ -111,19 +112,10 @@ pub(crate) async fn cardinality(query: &Query, asked: &Asked) -> Result<Response
     })))
 }
 
-/// An instant as RFC 3339 in UTC (Howard Hinnant's civil-from-days).
+/// An instant as RFC 3339 in UTC, to the millisecond.
 pub(crate) fn rfc3339(ms: i64) -> String {
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    let z = days + 719_468;
-    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
+    let seconds = Moment::from_unix(ms.div_euclid(1000)).to_string();
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms.rem_euclid(1000))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where objects lie in the bucket: every key the lake writes is built and read here.
 
-use weir_model::TenantId;
+use weir_model::{Moment, TenantId};
 use weir_platform::{SequenceNumber, ShardId};
 
 /// Milliseconds of an hour, the span of a block.
@@ -75,20 +75,9 @@ pub(crate) fn set_aside(key: &str, hash: u64, extension: &str) -> String {
 }
 
 /// The calendar date of a day since 1970, `YYYY-MM-DD`.
-///
-/// Source: the civil-from-days algorithm of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms":
-/// eras of 400 years, years beginning in March.
 pub(crate) fn date(day: i64) -> String {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day_of_month:02}")
+    let Moment { year, month, day, .. } = Moment::from_unix(day.saturating_mul(86_400));
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]

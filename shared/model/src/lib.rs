@@ -4,6 +4,7 @@
 //! to disk or to a stream (labels, histograms, sets, records) has its encoding pinned by a test.
 
 mod batch;
+mod calendar;
 mod histogram;
 mod labels;
 mod matcher;
@@ -15,6 +16,7 @@ mod tenant;
 mod varint;
 
 pub use batch::{Batch, BatchSeries, Exemplar, FloatSample, HistogramSample, Metadata, SetSample};
+pub use calendar::Moment;
 pub use histogram::{
     Bucket, BucketSide, CounterResetHint, DistributionBuilder, Histogram, HistogramError, HistogramSum,
     IncompatibleBuckets, Keep, NanEffect, Reconciled, SCHEMA_CUSTOM_BUCKETS, SCHEMA_MAX, SCHEMA_MIN,

@@ -1,8 +1,9 @@
 //! Functions and operators that give each sample of a series a new value, step by step.
 
+use weir_model::Moment;
+
 use std::sync::Arc;
 
-use super::calendar::Moment;
 use super::column::{ABSENT, Column, Scalars, is_absent};
 use super::grid::Grid;
 use super::notes::Notes;

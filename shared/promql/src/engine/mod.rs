@@ -14,7 +14,6 @@ mod accumulate;
 mod aggregate;
 mod binary;
 mod buckets;
-mod calendar;
 mod classic;
 mod column;
 mod duration;

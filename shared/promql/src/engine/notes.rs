@@ -243,8 +243,8 @@ fn forced_text(forced: &Forced) -> String {
         ShortFloat(forced.highest),
         two_digits(forced.most),
         forced.samples,
-        super::calendar::rfc3339(forced.first_ms.div_euclid(1000)),
-        super::calendar::rfc3339(forced.last_ms.div_euclid(1000)),
+        weir_model::Moment::from_unix(forced.first_ms.div_euclid(1000)),
+        weir_model::Moment::from_unix(forced.last_ms.div_euclid(1000)),
     )
 }
 

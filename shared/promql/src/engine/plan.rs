@@ -2,9 +2,8 @@
 //! numbered, and what does not change from step to step marked to be evaluated once.
 
 use regex::Regex;
-use weir_model::{Histogram, Labels, Matcher};
+use weir_model::{Histogram, Labels, Matcher, Moment};
 
-use super::calendar::Moment;
 use super::grid::Grid;
 use super::instant::Output;
 use crate::ast::{AggregateOp, BinaryOp, Grouping, Position, VectorMatching, WindowEdges};

@@ -1,20 +1,26 @@
-//! Dates in UTC from Unix seconds, in the proleptic Gregorian calendar.
+//! Dates in UTC from Unix time, in the proleptic Gregorian calendar.
+
+use std::fmt;
 
 /// A moment's date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    pub(crate) year: i64,
+pub struct Moment {
+    /// The year; 0 is 1 BC.
+    pub year: i64,
     /// 1 to 12.
-    pub(crate) month: i64,
+    pub month: i64,
     /// 1 to 31.
-    pub(crate) day: i64,
+    pub day: i64,
     /// 1 to 366.
-    pub(crate) day_of_year: i64,
+    pub day_of_year: i64,
     /// 0 is Sunday.
-    pub(crate) weekday: i64,
-    pub(crate) hour: i64,
-    pub(crate) minute: i64,
-    pub(crate) second: i64,
+    pub weekday: i64,
+    /// 0 to 23.
+    pub hour: i64,
+    /// 0 to 59.
+    pub minute: i64,
+    /// 0 to 59.
+    pub second: i64,
 }
 
 impl Moment {
@@ -22,7 +28,8 @@ impl Moment {
     ///
     /// Source of the date's formula: H. Hinnant, "chrono-compatible low-level date algorithms": years are
     /// counted from March, so that the leap day comes last, in eras of 400 years.
-    pub(crate) fn from_unix(seconds: i64) -> Self {
+    #[must_use]
+    pub fn from_unix(seconds: i64) -> Self {
         let days = seconds.div_euclid(86_400);
         let in_day = seconds.rem_euclid(86_400);
         let shifted = days.saturating_add(719_468);
@@ -49,7 +56,8 @@ impl Moment {
     }
 
     /// How many days the month has.
-    pub(crate) fn days_in_month(&self) -> i64 {
+    #[must_use]
+    pub fn days_in_month(&self) -> i64 {
         match self.month {
             4 | 6 | 9 | 11 => 30,
             2 => 28 + i64::from(is_leap(self.year)),
@@ -62,10 +70,12 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-/// The moment in RFC 3339.
-pub(crate) fn rfc3339(seconds: i64) -> String {
-    let m = Moment::from_unix(seconds);
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", m.year, m.month, m.day, m.hour, m.minute, m.second)
+/// The moment in RFC 3339, to the second.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute, second, .. } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +94,7 @@ mod tests {
             (4_107_542_399, "2100-02-28T23:59:59Z", 0, 59, 28),
         ] {
             let moment = Moment::from_unix(seconds);
-            assert_eq!(rfc3339(seconds), text);
+            assert_eq!(moment.to_string(), text);
             assert_eq!((moment.weekday, moment.day_of_year), (weekday, day_of_year), "{text}");
             assert_eq!(moment.days_in_month(), days, "{text}");
         }
