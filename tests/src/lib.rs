@@ -1,5 +1,6 @@
 //! What tests across crates share: a running `weir`, a small HTTP client, and peers from Debian.
 
+pub mod answers;
 pub mod body;
 pub mod fleet;
 pub mod http;

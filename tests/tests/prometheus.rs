@@ -3,13 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use weir_tests::peers::{self, start, wait_until};
-use weir_tests::{Weir, http, weir};
+use weir_tests::{Weir, answers, http, weir};
 
 /// Instant and range queries over what a node exporter and a Prometheus say about themselves.
 const QUERIES: &[&str] = &[
@@ -88,58 +86,8 @@ const QUERIES: &[&str] = &[
     "sgn(deriv(node_load1[20s]))",
 ];
 
-/// One answer as series → (timestamp text → value), or the scalar under an empty name.
-type Answer = BTreeMap<String, BTreeMap<String, f64>>;
-
-fn answer(url: &str, path: &str) -> Result<Answer, String> {
-    let reply = http::get(&format!("{url}{path}"), &[]).map_err(|error| error.to_string())?;
-    let body = reply.json();
-    if reply.status != 200 {
-        return Err(format!("{}: {}", reply.status, reply.text()));
-    }
-    let number = |value: &Value| value.as_str().unwrap().replace("Inf", "inf").parse::<f64>().unwrap();
-    let point = |point: &Value| (point[0].to_string(), number(&point[1]));
-    let data = &body["data"];
-    let result = &data["result"];
-    if data["resultType"] == "scalar" {
-        return Ok(BTreeMap::from([(String::new(), BTreeMap::from([point(result)]))]));
-    }
-    let mut answer = Answer::new();
-    for series in result.as_array().unwrap() {
-        // Maps of serde_json are sorted by key, so this text is canonical.
-        let name = series["metric"].to_string();
-        let points = match series.get("values") {
-            Some(values) => values.as_array().unwrap().iter().map(point).collect(),
-            None => BTreeMap::from([point(&series["value"])]),
-        };
-        assert!(answer.insert(name, points).is_none(), "a series twice in the answer to {path}");
-    }
-    Ok(answer)
-}
-
-fn differences(theirs: &Answer, ours: &Answer) -> Vec<String> {
-    let mut differences = Vec::new();
-    for name in theirs.keys().chain(ours.keys().filter(|name| !theirs.contains_key(*name))) {
-        let (Some(theirs), Some(ours)) = (theirs.get(name), ours.get(name)) else {
-            differences
-                .push(format!("only {}: {name}", if theirs.contains_key(name) { "there" } else { "here" }));
-            continue;
-        };
-        if theirs.keys().ne(ours.keys()) {
-            differences.push(format!("{name}: {} points there, {} here", theirs.len(), ours.len()));
-            continue;
-        }
-        for (at, theirs) in theirs {
-            let ours = ours[at];
-            let same = (theirs - ours).abs() <= 1e-9 * theirs.abs().max(ours.abs())
-                || theirs.is_nan() && ours.is_nan()
-                || *theirs == ours;
-            if !same {
-                differences.push(format!("{name} at {at}: {theirs} there, {ours} here"));
-            }
-        }
-    }
-    differences
+fn answer(url: &str, path: &str) -> answers::Outcome {
+    answers::read(&http::get(&format!("{url}{path}"), &[]).unwrap())
 }
 
 #[test]
@@ -206,7 +154,7 @@ fn prometheus_and_weir_give_the_same_answers() {
             asked += 1;
             match (answer(&prometheus_url, &path), answer(&weir.url, &path)) {
                 (Ok(theirs), Ok(ours)) => {
-                    let differences = differences(&theirs, &ours);
+                    let differences = answers::differences(&theirs, &ours, 1e-9);
                     if !differences.is_empty() {
                         failures.push(format!(
                             "{query}\n    {}",

@@ -78,14 +78,18 @@ fn floats(column: &mut Column, f: impl Fn(usize, f64) -> f64) {
 fn clamp(column: &mut Column, bounds: impl Fn(usize) -> (f64, f64)) {
     floats(column, |step, x| {
         let (least, most) = bounds(step);
-        if most < least {
-            ABSENT
-        } else if x.is_nan() || least.is_nan() || most.is_nan() {
-            f64::NAN
-        } else {
-            least.max(most.min(x))
-        }
+        if most < least { ABSENT } else { larger(least, smaller(most, x)) }
     });
+}
+
+/// NaN if either is NaN, unless the other is positive infinity (Go's `math.Max`, which users see in `clamp`).
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() && b < f64::INFINITY || b.is_nan() && a < f64::INFINITY { f64::NAN } else { a.max(b) }
+}
+
+/// NaN if either is NaN, unless the other is negative infinity (Go's `math.Min`).
+fn smaller(a: f64, b: f64) -> f64 {
+    -larger(-a, -b)
 }
 
 fn with_scalar(

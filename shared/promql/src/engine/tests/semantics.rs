@@ -259,3 +259,20 @@ fn sorted_answers_keep_their_order() {
     assert_eq!(order("sort_desc(http_requests_total)"), ["Float(30.0)", "Float(20.0)", "Float(10.0)"]);
     assert_eq!(order("topk(2, http_requests_total)"), ["Float(30.0)", "Float(20.0)"]);
 }
+
+#[test]
+fn infinite_bounds_of_clamp_win_over_nan() {
+    for (query, want) in [
+        ("clamp_max(vector(NaN), -Inf)", "Float(-inf)"),
+        ("clamp_min(vector(Inf), NaN)", "Float(inf)"),
+        ("clamp_min(vector(NaN), Inf)", "Float(inf)"),
+        ("clamp(vector(1), Inf, NaN)", "Float(inf)"),
+        ("clamp_max(vector(NaN), 1)", "Float(NaN)"),
+        ("clamp_min(vector(1), NaN)", "Float(NaN)"),
+        ("clamp(vector(NaN), -Inf, Inf)", "Float(NaN)"),
+        ("clamp(vector(5), 1, 3)", "Float(3.0)"),
+    ] {
+        let Value::Vector(samples) = instant(&loaded(DATA), query, 10_000).unwrap().value else { panic!() };
+        assert_eq!(format!("{:?}", samples[0].value), want, "{query}");
+    }
+}
