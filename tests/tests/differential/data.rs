@@ -22,7 +22,8 @@ enum Shape {
     Restarting,
     /// A counter far above zero that misses scrapes and ends and comes back.
     Gappy,
-    /// A gauge in quarters, whose sums are exact, with gaps and ends.
+    /// A gauge in quarters above zero, whose sums are exact and whose means do not cancel out, with gaps and
+    /// ends.
     Quarters,
     /// A gauge of which no two values are the same.
     Wave,
@@ -136,7 +137,7 @@ fn next(series: &mut Series, scrape: i64, random: &mut Random, restart: bool) ->
     let value = match series.shape {
         Shape::Restarting if random.below(90) == 0 => random.below(6) as f64,
         Shape::Restarting | Shape::Gappy => series.value + random.below(12) as f64,
-        Shape::Quarters => series.value + random.below(17) as f64 / 4.0 - 2.0,
+        Shape::Quarters => (series.value + random.below(17) as f64 / 4.0 - 2.0).abs() + 0.25,
         Shape::Wave => random.below(1 << 52) as f64 / f64::from(1 << 20) - 2e9,
         Shape::Odd(often) if random.below(10) < often => {
             return Some(Point::Float(
