@@ -111,6 +111,19 @@ const RULES: &[Rule] = &[
         ],
     ),
     ("of_counter", &["rate", "rate", "rate", "increase", "irate", "resets", "changes"]),
+    // Over what may have rounding errors: nothing that counts or magnifies small differences
+    (
+        "of_inner",
+        &[
+            "avg_over_time",
+            "sum_over_time",
+            "min_over_time",
+            "max_over_time",
+            "count_over_time",
+            "last_over_time",
+            "present_over_time",
+        ],
+    ),
     (
         "of_any",
         &[
@@ -136,8 +149,9 @@ const RULES: &[Rule] = &[
     (
         "subquery",
         &[
-            "{of_any}({inner}[{range}:{step}]{mod})",
-            "{of_any}(({inner})[{range}:{step}]{mod})",
+            "{of_any}({any}[{range}:{step}]{mod})",
+            "{of_inner}({inner}[{range}:{step}]{mod})",
+            "{of_inner}(({inner})[{range}:{step}]{mod})",
             "quantile_over_time({q}, {leaf}[{range}:{step}])",
             "{of_counter}({counter}[{range}:{step}]{mod})",
             "absent_over_time({inner}[{range}:{step}])",
@@ -197,6 +211,8 @@ const RULES: &[Rule] = &[
             "{number} {comparison} {exact}",
             "{exact} {comparison} bool {number}",
             "{v} {arithmetic} {v}",
+            "{v} ^ {power}",
+            "{exact} ^ {same_labels} {exact}",
             "{a} {arithmetic} {same_labels} {a}",
             "sum by (job) ({windowed}) {arithmetic} on (job) capacity",
             "{exact} {comparison} {same_labels} {exact}",
@@ -224,8 +240,9 @@ const RULES: &[Rule] = &[
             "count by (job) ({v})",
         ],
     ),
-    ("arithmetic", &["+", "-", "*", "/", "^"]),
+    ("arithmetic", &["+", "-", "*", "/"]),
     ("comparison", &["==", "!=", ">", "<", ">=", "<="]),
+    ("power", &["2", "0.5", "-1", "0"]),
     ("same_labels", &["", "", "ignoring (none)", "ignoring ()"]),
     ("one_to_one", &["", "on (job, instance)", "ignoring (none)", "on (instance)", "on ()"]),
     (
@@ -427,7 +444,7 @@ impl Grammar<'_> {
 }
 
 fn is_operand(production: &str) -> bool {
-    ["{arithmetic}", "{comparison}", " and ", " or ", " unless ", "-{v}", " + ", " > ", "%"]
+    ["{arithmetic}", "{comparison}", " and ", " or ", " unless ", "-{v}", " + ", " > ", "%", "^"]
         .iter()
         .any(|part| production.contains(part))
 }
