@@ -80,15 +80,30 @@ pub fn read(reply: &Reply) -> Outcome {
     Ok(answer)
 }
 
-/// Whether two numbers are the same to `relative`.
-#[must_use]
-pub fn same(a: f64, b: f64, relative: f64) -> bool {
-    a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= relative * a.abs().max(b.abs())
+/// How far apart two numbers may be and still count as the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    /// As a share of the larger one.
+    pub relative: f64,
+    /// In the unit of the numbers: what rounding leaves where terms cancel out.
+    pub absolute: f64,
 }
 
-/// In what two answers differ, a line each; numbers count as the same to `relative`.
+impl Tolerance {
+    /// One part in 10^9.
+    pub const STRICT: Self = Self { relative: 1e-9, absolute: 0.0 };
+
+    /// Whether two numbers are the same.
+    #[must_use]
+    pub fn same(self, a: f64, b: f64) -> bool {
+        let near = (a - b).abs() <= (self.relative * a.abs().max(b.abs())).max(self.absolute);
+        a == b || a.is_nan() && b.is_nan() || near && a.is_finite() && b.is_finite()
+    }
+}
+
+/// In what two answers differ, a line each.
 #[must_use]
-pub fn differences(theirs: &Answer, ours: &Answer, relative: f64) -> Vec<String> {
+pub fn differences(theirs: &Answer, ours: &Answer, tolerance: Tolerance) -> Vec<String> {
     let mut differences = Vec::new();
     let only_ours = ours.series.keys().filter(|name| !theirs.series.contains_key(*name));
     for name in theirs.series.keys().chain(only_ours) {
@@ -105,7 +120,7 @@ pub fn differences(theirs: &Answer, ours: &Answer, relative: f64) -> Vec<String>
         for (at, theirs) in theirs {
             let ours = &ours[at];
             let equal = theirs.len() == ours.len()
-                && theirs.iter().zip(ours).all(|(theirs, ours)| same(*theirs, *ours, relative));
+                && theirs.iter().zip(ours).all(|(theirs, ours)| tolerance.same(*theirs, *ours));
             if !equal {
                 differences.push(format!("{name} at {at}: {theirs:?} there, {ours:?} here"));
             }

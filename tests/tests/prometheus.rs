@@ -154,7 +154,7 @@ fn prometheus_and_weir_give_the_same_answers() {
             asked += 1;
             match (answer(&prometheus_url, &path), answer(&weir.url, &path)) {
                 (Ok(theirs), Ok(ours)) => {
-                    let differences = answers::differences(&theirs, &ours, 1e-9);
+                    let differences = answers::differences(&theirs, &ours, answers::Tolerance::STRICT);
                     if !differences.is_empty() {
                         failures.push(format!(
                             "{query}\n    {}",

@@ -27,12 +27,15 @@ mod grammar;
 
 use std::process::Command;
 
-use weir_tests::answers::{self, Answer, Outcome};
+use weir_tests::answers::{self, Answer, Outcome, Tolerance};
 use weir_tests::peers::{self, start, wait_until};
 use weir_tests::{Random, Weir, http, weir};
 
 /// A part of a second at which no sample and no step of a subquery stands.
 const FRACTION_S: f64 = 0.417;
+
+/// Rounding of data around 1 leaves about 1e-16 where terms cancel out, and the two add up in other orders.
+const TOLERANCE: Tolerance = Tolerance { relative: 1e-9, absolute: 1e-12 };
 
 /// What a query asks: an expression, and the rest of the path.
 struct Query {
@@ -60,7 +63,7 @@ fn query(random: &mut Random, start_s: i64) -> Query {
 fn compare(query: &Query, theirs: &Outcome, ours: &Outcome) -> Option<String> {
     match (theirs, ours) {
         (Ok(theirs), Ok(ours)) => {
-            let mut differences = answers::differences(theirs, ours, 1e-9);
+            let mut differences = answers::differences(theirs, ours, TOLERANCE);
             if query.instant && query.text.starts_with("sort") && !same_order(theirs, ours) {
                 differences.push(format!("{:?} there, {:?} here", theirs.order, ours.order));
             }
@@ -81,7 +84,7 @@ fn compare(query: &Query, theirs: &Outcome, ours: &Outcome) -> Option<String> {
 /// Whether values come in the same order; series of equal values may change places.
 fn same_order(theirs: &Answer, ours: &Answer) -> bool {
     theirs.order.len() == ours.order.len()
-        && theirs.order.iter().zip(&ours.order).all(|(a, b)| answers::same(*a, *b, 1e-9))
+        && theirs.order.iter().zip(&ours.order).all(|(a, b)| TOLERANCE.same(*a, *b))
 }
 
 #[test]
