@@ -7,11 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use weir_tests::fleet::{Fleet, SERIES_PER_HOST};
+use weir_tests::fleet::{self, Fleet, SERIES_PER_HOST};
 use weir_tests::weir::note;
 use weir_tests::{Random, Weir, http, usage};
 
-const CONNECTIONS: usize = 4;
 const INTERVAL_MS: i64 = 15_000;
 
 const QUERIES: [(&str, &str, bool); 8] = [
@@ -73,13 +72,13 @@ fn main() {
     let weir = Weir::start(folder.path()).unwrap();
     let pid = weir.pid();
     let (started, cpu) = (Instant::now(), usage::cpu_seconds(pid));
-    send(&weir.url, &bodies);
+    fleet::send(&weir.url, &bodies);
     let wall = started.elapsed().as_secs_f64();
     let acknowledged = usage::cpu_seconds(pid) - cpu;
     let end_s = end_ms as f64 / 1000.0;
     let count = format!("sum(count_over_time({{__name__!=\"\"}}[{}m]))", minutes + 1);
     let found = || weir.value_at(&count, end_s).unwrap().unwrap_or(0.0);
-    settle(pid);
+    usage::settle(pid);
     let background = usage::cpu_seconds(pid) - cpu;
     assert_eq!(found(), samples as f64, "samples found again");
     let cpu = usage::cpu_seconds(pid);
@@ -126,46 +125,4 @@ fn main() {
     weir.kill().unwrap();
     let weir = Weir::start(folder.path()).unwrap();
     note(&format!("| ready again after kill -9, ms | {:.0} |", weir.ready_after.as_secs_f64() * 1e3));
-}
-
-/// Sends each scrape's requests over several connections, scrape by scrape.
-fn send(url: &str, bodies: &[Vec<Vec<u8>>]) {
-    let url = format!("{url}/api/v1/write");
-    std::thread::scope(|scope| {
-        for connection in 0..CONNECTIONS {
-            let url = &url;
-            scope.spawn(move || {
-                let client = http::Client::new();
-                for scrape in bodies {
-                    for body in scrape.iter().skip(connection).step_by(CONNECTIONS) {
-                        let mut tries = 0;
-                        loop {
-                            let reply = client.post(url, &[("Content-Encoding", "snappy")], body).unwrap();
-                            if reply.status == 204 {
-                                break;
-                            }
-                            tries += 1;
-                            assert!(reply.status == 503 && tries < 100, "{}: {}", reply.status, reply.text());
-                            std::thread::sleep(Duration::from_millis(200));
-                        }
-                    }
-                }
-            });
-        }
-    });
-}
-
-/// Waits until the process has nothing left to do.
-fn settle(pid: u32) {
-    let mut quiet = 0;
-    let mut before = usage::cpu_seconds(pid);
-    for _ in 0..600 {
-        std::thread::sleep(Duration::from_millis(250));
-        let now = usage::cpu_seconds(pid);
-        quiet = if now - before < 0.02 { quiet + 1 } else { 0 };
-        before = now;
-        if quiet == 6 {
-            return;
-        }
-    }
 }

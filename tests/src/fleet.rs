@@ -1,14 +1,19 @@
 //! A made-up fleet for benchmarks: hosts of 100 series each, shaped like a node exporter and one HTTP
 //! service, as remote-write bodies in the order and size in which Prometheus sends them.
 
+use std::time::Duration;
+
 use weir_formats::remote_write::encode::{self, TimeSeries};
 
-use crate::{Random, body};
+use crate::{Random, body, http};
 
 /// Series of one host.
 pub const SERIES_PER_HOST: usize = 100;
 /// Prometheus' default for `max_samples_per_send`.
 pub const SAMPLES_PER_REQUEST: usize = 2_000;
+
+/// Connections that requests are sent over; a series keeps to one.
+const CONNECTIONS: usize = 4;
 
 /// How a series moves.
 #[derive(Clone, Copy)]
@@ -25,15 +30,11 @@ enum Shape {
     Constant,
 }
 
-struct Series {
-    labels: Vec<(String, String)>,
-    shape: Shape,
-    value: f64,
-}
-
 /// The fleet at one moment.
 pub struct Fleet {
-    series: Vec<Series>,
+    /// Each with the one sample of the moment.
+    series: Vec<TimeSeries>,
+    shapes: Vec<Shape>,
     random: Random,
 }
 
@@ -41,9 +42,36 @@ impl Fleet {
     /// `hosts` hosts; the same seed gives the same samples.
     #[must_use]
     pub fn new(hosts: usize, random: Random) -> Self {
-        let mut fleet = Self { series: Vec::with_capacity(hosts * SERIES_PER_HOST), random };
+        let mut fleet =
+            Self { series: Vec::with_capacity(hosts * SERIES_PER_HOST), shapes: Vec::new(), random };
         (0..hosts).for_each(|host| fleet.add_host(host));
         fleet
+    }
+
+    /// Adds a histogram of 100 buckets to each host: five methods of a service, 20 bounds each.
+    #[must_use]
+    pub fn with_wide_histogram(mut self) -> Self {
+        for host in 0..self.series.len() / SERIES_PER_HOST {
+            for method in ["Get", "List", "Put", "Delete", "Watch"] {
+                for place in 0..20 {
+                    let bound = if place == 19 {
+                        "+Inf".to_owned()
+                    } else {
+                        (0.001 * 1.7f64.powi(place)).to_string()
+                    };
+                    let labels = [("le", bound.as_str()), ("method", method), ("service", "store")];
+                    let shape = Shape::Counter(30 * (place as u64 + 1));
+                    self.add(host, "rpc_duration_seconds_bucket", &labels, shape, 0.0);
+                }
+            }
+        }
+        self
+    }
+
+    /// Number of series.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.series.len()
     }
 
     fn add(&mut self, host: usize, name: &str, labels: &[(&str, &str)], shape: Shape, value: f64) {
@@ -57,7 +85,8 @@ impl Fleet {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         labels.sort();
-        self.series.push(Series { labels, shape, value });
+        self.series.push(TimeSeries { labels, samples: vec![(0, value)], ..TimeSeries::default() });
+        self.shapes.push(shape);
     }
 
     fn add_host(&mut self, host: usize) {
@@ -118,32 +147,58 @@ impl Fleet {
     /// Moves every series on by one scrape and encodes it: remote write 1.0, snappy, an entry a sample.
     pub fn scrape(&mut self, timestamp_ms: i64) -> Vec<Vec<u8>> {
         let random = &mut self.random;
-        for series in &mut self.series {
+        for (series, shape) in self.series.iter_mut().zip(&self.shapes) {
             let by = |bound: u64, random: &mut Random| random.below(bound) as f64;
-            match series.shape {
-                Shape::Hundredths(bound) => {
-                    series.value = ((series.value * 100.0).round() + by(bound, random)) / 100.0;
+            for (at_ms, value) in &mut series.samples {
+                *at_ms = timestamp_ms;
+                match *shape {
+                    Shape::Hundredths(bound) => {
+                        *value = ((*value * 100.0).round() + by(bound, random)) / 100.0;
+                    }
+                    Shape::Counter(bound) => *value += by(bound, random),
+                    Shape::Pages => *value = (*value + 4096.0 * (by(400, random) - 200.0)).max(0.0),
+                    Shape::Level => {
+                        *value = ((*value * 100.0).round() + by(21, random) - 10.0).abs() / 100.0;
+                    }
+                    Shape::Constant => {}
                 }
-                Shape::Counter(bound) => series.value += by(bound, random),
-                Shape::Pages => series.value = (series.value + 4096.0 * (by(400, random) - 200.0)).max(0.0),
-                Shape::Level => {
-                    series.value = ((series.value * 100.0).round() + by(21, random) - 10.0).abs() / 100.0;
-                }
-                Shape::Constant => {}
             }
         }
         let chunks = self.series.chunks(SAMPLES_PER_REQUEST);
-        let encode = |chunk: &[Series]| {
-            let series: Vec<TimeSeries> = chunk
-                .iter()
-                .map(|series| TimeSeries {
-                    labels: series.labels.clone(),
-                    samples: vec![(timestamp_ms, series.value)],
-                    ..TimeSeries::default()
-                })
-                .collect();
-            body::snappy(&encode::v1(&series, &[]))
-        };
-        chunks.map(encode).collect()
+        chunks.map(|chunk| body::snappy(&encode::v1(chunk, &[]))).collect()
     }
+}
+
+/// Sends the requests of some scrapes over several connections, scrape by scrape.
+///
+/// # Panics
+/// When a request is refused for another reason than that the server is busy, or a hundred times.
+pub fn send(url: &str, scrapes: &[Vec<Vec<u8>>]) {
+    let url = format!("{url}/api/v1/write");
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            let url = &url;
+            scope.spawn(move || {
+                let client = http::Client::new();
+                for scrape in scrapes {
+                    for body in scrape.iter().skip(connection).step_by(CONNECTIONS) {
+                        send_one(&client, url, body);
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn send_one(client: &http::Client, url: &str, body: &[u8]) {
+    for _ in 0..100 {
+        let reply = client.post(url, &[("Content-Encoding", "snappy")], body);
+        let reply = reply.unwrap_or_else(|error| panic!("{url}: {error}"));
+        if reply.status == 204 {
+            return;
+        }
+        assert!(reply.status == 503, "{}: {}", reply.status, reply.text());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("{url} was busy a hundred times");
 }

@@ -5,10 +5,12 @@ pub mod body;
 pub mod fleet;
 pub mod http;
 pub mod peers;
+pub mod prometheus;
 pub mod random;
 pub mod usage;
 pub mod weir;
 
 pub use http::Reply;
+pub use prometheus::Prometheus;
 pub use random::Random;
 pub use weir::Weir;

@@ -92,6 +92,14 @@ fn virtual_environment(folder: &Path) -> bool {
 /// A running peer, which ends with the test.
 pub struct Peer(Child);
 
+impl Peer {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.0.kill();

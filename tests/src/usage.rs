@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// Processor seconds (user and system) of a process so far.
 #[must_use]
@@ -35,4 +36,19 @@ pub fn disk_bytes(folder: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
+}
+
+/// Waits until a process has nothing left to do, two and a half minutes at most.
+pub fn settle(pid: u32) {
+    let mut quiet = 0;
+    let mut before = cpu_seconds(pid);
+    for _ in 0..600 {
+        std::thread::sleep(Duration::from_millis(250));
+        let now = cpu_seconds(pid);
+        quiet = if now - before < 0.02 { quiet + 1 } else { 0 };
+        before = now;
+        if quiet == 6 {
+            return;
+        }
+    }
 }

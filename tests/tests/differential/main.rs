@@ -25,11 +25,9 @@
 mod data;
 mod grammar;
 
-use std::process::Command;
-
 use weir_tests::answers::{self, Answer, Outcome, Tolerance};
-use weir_tests::peers::{self, start, wait_until};
-use weir_tests::{Random, Weir, http, weir};
+use weir_tests::peers::wait_until;
+use weir_tests::{Prometheus, Random, Weir, http, weir};
 
 /// A part of a second at which no sample and no step of a subquery stands.
 const FRACTION_S: f64 = 0.417;
@@ -89,32 +87,17 @@ fn same_order(theirs: &Answer, ours: &Answer) -> bool {
 
 #[test]
 fn generated_queries_are_answered_as_prometheus_answers_them() {
-    let Some(prometheus) = peers::debian("prometheus", "prometheus") else { return };
     let count = std::env::var("WEIR_DIFFERENTIAL_QUERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(500);
     let mut random = Random::from_env();
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("prometheus.yml");
-    std::fs::write(&config, "global: {}\n").unwrap();
-    let port = weir::free_port().unwrap();
-    let peer_url = format!("http://127.0.0.1:{port}");
-    let _peer = start(
-        Command::new(prometheus)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("prometheus").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
-            .args(["--storage.tsdb.retention.time=100y", "--log.level=error"]),
-    );
+    let Some(peer) = Prometheus::start(folder.path()).unwrap() else { return };
     let ours = Weir::start(&folder.path().join("weir")).unwrap();
-    wait_until("Prometheus is ready", 30, || {
-        http::get(&format!("{peer_url}/-/ready"), &[]).is_ok_and(|reply| reply.status == 200)
-    });
     let client = http::Client::new();
 
     // Some hour of 2026, by the seed.
     let start_s = 1_767_225_600 + random.below(300 * 86_400) as i64;
     for body in data::bodies(start_s, &mut random) {
-        for url in [&peer_url, &ours.url] {
+        for url in [&peer.url, &ours.url] {
             let reply = client
                 .post(&format!("{url}/api/v1/write"), &[("Content-Encoding", "snappy")], &body)
                 .unwrap();
@@ -123,7 +106,7 @@ fn generated_queries_are_answered_as_prometheus_answers_them() {
     }
     let all = "sum(count_over_time(wave[2h]))";
     let end_s = (start_s + data::SECONDS) as f64;
-    let sent = http::get(&format!("{peer_url}/api/v1/query?query={}&time={end_s}", http::encode(all)), &[]);
+    let sent = http::get(&format!("{}/api/v1/query?query={}&time={end_s}", peer.url, http::encode(all)), &[]);
     let sent = answers::read(&sent.unwrap()).unwrap().order;
     wait_until("Weir has every sample", 20, || ours.value_at(all, end_s).unwrap() == sent.first().copied());
 
@@ -136,7 +119,7 @@ fn generated_queries_are_answered_as_prometheus_answers_them() {
         }
         let query = query(&mut random, start_s);
         let ask = |url: &str| answers::read(&client.get(&format!("{url}{}", query.path), &[]).unwrap());
-        let (theirs, ours) = (ask(&peer_url), ask(&ours.url));
+        let (theirs, ours) = (ask(&peer.url), ask(&ours.url));
         empty += usize::from(theirs.as_ref().is_ok_and(|answer| answer.series.is_empty()));
         refused += usize::from(theirs.is_err());
         if let Some(difference) = compare(&query, &theirs, &ours) {
