@@ -8,13 +8,13 @@ use axum::response::Response;
 use serde_json::json;
 use weir_platform::Telemetry;
 use weir_promql::{Answer, Limits, Prepared, QueryError, Value};
+use weir_reader::TenantStorage;
 
 use crate::answer::{self, Shape};
 use crate::cache::{Plan, ResultCache};
 use crate::error::{ApiError, Kind};
 use crate::metrics;
 use crate::router::{Asked, Inner, Query, json_response};
-use crate::storage::TenantStorage;
 
 /// Series times steps up to which a query is evaluated on the thread that serves it.
 const SMALL_POINTS: usize = 1_000;

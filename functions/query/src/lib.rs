@@ -19,7 +19,6 @@ mod remote_read;
 mod router;
 mod rules;
 mod status;
-mod storage;
 mod syntax;
 mod targets;
 

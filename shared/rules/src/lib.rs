@@ -17,7 +17,8 @@ pub use file::{
     is_label_name,
 };
 pub use run::{
-    EventError, Job, RuleBook, RuleEvent, Run, RunError, RunReport, RunState, Runner, StoreError, Tenants,
+    EventError, Job, RuleBook, RuleEvent, Run, RunError, RunReport, RunState, Runner, RunnerPorts,
+    StoreError, Tenants,
 };
 pub use unit_test::{Failure, UnitTestFile};
 pub use yaml::Problem;

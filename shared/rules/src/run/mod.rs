@@ -5,6 +5,7 @@ mod book;
 mod due;
 mod event;
 mod groups;
+mod metrics;
 mod results;
 mod store;
 #[cfg(test)]
@@ -18,7 +19,7 @@ pub use store::{RunState, StoreError};
 use std::sync::Arc;
 
 use weir_model::TenantId;
-use weir_platform::{Bucket, Clock, Stream, StreamError};
+use weir_platform::{Bucket, Clock, Stream, StreamError, Telemetry};
 use weir_promql::Storage;
 
 use crate::evaluate::Alert;
@@ -28,6 +29,27 @@ use store::StateStore;
 pub trait Tenants: Send + Sync {
     /// The storage of one tenant.
     fn storage(&self, tenant: &TenantId) -> Arc<dyn Storage>;
+}
+
+impl<F: Fn(&TenantId) -> Arc<dyn Storage> + Send + Sync> Tenants for F {
+    fn storage(&self, tenant: &TenantId) -> Arc<dyn Storage> {
+        self(tenant)
+    }
+}
+
+/// What a runner stands on.
+#[derive(Clone)]
+pub struct RunnerPorts {
+    /// The data that rules ask.
+    pub tenants: Arc<dyn Tenants>,
+    /// Where states are kept.
+    pub bucket: Arc<dyn Bucket>,
+    /// Where results go.
+    pub stream: Arc<dyn Stream>,
+    /// When results are written; never the time of an evaluation, which comes with its event.
+    pub clock: Arc<dyn Clock>,
+    /// Where runs are counted.
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// A run failed; running again with the same event is safe.
@@ -63,24 +85,14 @@ pub struct Run {
 pub struct Runner {
     book: Arc<RuleBook>,
     job: Job,
-    tenants: Arc<dyn Tenants>,
-    bucket: Arc<dyn Bucket>,
-    stream: Arc<dyn Stream>,
-    clock: Arc<dyn Clock>,
+    ports: RunnerPorts,
 }
 
 impl Runner {
     /// Wires a runner for the groups of `job`.
     #[must_use]
-    pub fn new(
-        book: Arc<RuleBook>,
-        job: Job,
-        tenants: Arc<dyn Tenants>,
-        bucket: Arc<dyn Bucket>,
-        stream: Arc<dyn Stream>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { book, job, tenants, bucket, stream, clock }
+    pub fn new(book: Arc<RuleBook>, job: Job, ports: RunnerPorts) -> Self {
+        Self { book, job, ports }
     }
 
     /// Evaluates what is due at the event's time and has not been evaluated yet.
@@ -91,16 +103,23 @@ impl Runner {
     /// # Errors
     /// [`RunError`] when a port failed.
     pub async fn run(&self, tenant: &TenantId, at_ms: i64) -> Result<Run, RunError> {
-        let store = StateStore::new(self.bucket.clone(), self.job);
+        let run = self.evaluate(tenant, at_ms).await;
+        metrics::count(&self.ports.telemetry, self.job, &run);
+        run
+    }
+
+    async fn evaluate(&self, tenant: &TenantId, at_ms: i64) -> Result<Run, RunError> {
+        let ports = &self.ports;
+        let store = StateStore::new(ports.bucket.clone(), self.job);
         let state = store.latest(tenant, at_ms).await?.unwrap_or_default();
         if state.at_ms == Some(at_ms) {
             return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
         }
         let groups = self.book.groups(self.job);
-        let storage = self.tenants.storage(tenant);
+        let storage = ports.tenants.storage(tenant);
         let window_ms = self.job.period_ms();
         let evaluated = groups::run(groups, self.book.settings(), storage, state, window_ms, at_ms).await?;
-        results::put(&*self.stream, tenant, self.job, &evaluated.samples, self.clock.now_ms()).await?;
+        results::put(&*ports.stream, tenant, self.job, &evaluated.samples, ports.clock.now_ms()).await?;
         store.save(tenant, &evaluated.state).await?;
         store.forget(tenant, at_ms).await?;
         Ok(Run { alerts: evaluated.state.alerts(), report: evaluated.report, repeated: false })

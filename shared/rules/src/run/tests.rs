@@ -10,7 +10,7 @@ use weir_platform::{
 use weir_promql::Storage;
 use weir_promql::memory::MemoryStorage;
 
-use super::{Job, RuleBook, Runner, Tenants};
+use super::{Job, RuleBook, Runner, RunnerPorts, Tenants};
 use crate::evaluate::{AlertState, Settings};
 use crate::file::RuleFile;
 
@@ -90,7 +90,14 @@ fn runner(
 ) -> Runner {
     let file = RuleFile::parse("r.yml", rules).unwrap();
     let book = Arc::new(RuleBook::new(vec![file], Settings::default()));
-    Runner::new(book, job, tenants.clone(), bucket.clone(), stream.clone(), Arc::new(ManualClock::new(5)))
+    let ports = RunnerPorts {
+        tenants: tenants.clone(),
+        bucket: bucket.clone(),
+        stream: stream.clone(),
+        clock: Arc::new(ManualClock::new(5)),
+        telemetry: Arc::default(),
+    };
+    Runner::new(book, job, ports)
 }
 
 const ALERT: &str = "groups: [{name: g, rules: [{alert: High, expr: load > 1, for: 2m}]}]";

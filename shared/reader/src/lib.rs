@@ -1,4 +1,4 @@
-//! The lake of one tenant as the engine's storage.
+//! The lake of one tenant as the engine's storage: the one way from PromQL to stored samples.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use weir_promql::{
 };
 
 /// One tenant's data for the length of a query.
-pub(crate) struct TenantStorage {
-    pub(crate) lake: Arc<Lake>,
-    pub(crate) tenant: TenantId,
+pub struct TenantStorage {
+    /// Where the data is.
+    pub lake: Arc<Lake>,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// Reads indexes from the bucket again instead of from memory.
-    pub(crate) bypass_cache: bool,
+    pub bypass_cache: bool,
 }
 
 #[async_trait]
