@@ -64,12 +64,12 @@ pub fn free_port() -> Result<u16> {
 }
 
 impl Weir {
-    /// Starts on `data` without own metrics and without StatsD, and waits until it is ready.
+    /// Starts on `data` without own metrics, StatsD and rules, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not become ready within 20 s.
     pub fn start(data: &Path) -> Result<Self> {
-        Self::start_with(data, &["--no-self", "--no-statsd"])
+        Self::start_with(data, &["--no-self", "--no-statsd", "--no-rules"])
     }
 
     /// Starts on `data` with the given flags.

@@ -134,7 +134,9 @@ fn run(data: &Path, kills: u64) {
     let mut slowest = Duration::ZERO;
     for kill in 0..kills {
         // A low bar for compaction, so that kills meet it at work as well.
-        let weir = Weir::start_with(data, &["--no-self", "--no-statsd", "--hot-samples", "2000"]).unwrap();
+        let weir =
+            Weir::start_with(data, &["--no-self", "--no-statsd", "--no-rules", "--hot-samples", "2000"])
+                .unwrap();
         slowest = slowest.max(weir.ready_after);
         check(&weir, &senders);
         let stop = AtomicBool::new(false);

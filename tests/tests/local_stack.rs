@@ -216,7 +216,8 @@ fn statsd_over_udp_becomes_counters_gauges_distributions_and_sets() {
     let folder = tempfile::tempdir().unwrap();
     let port = weir::free_port().unwrap();
     let address = format!("127.0.0.1:{port}");
-    let weir = Weir::start_with(folder.path(), &["--no-self", "--statsd-listen", &address]).unwrap();
+    let weir =
+        Weir::start_with(folder.path(), &["--no-self", "--no-rules", "--statsd-listen", &address]).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let send = |text: &str| {
         socket.send_to(text.as_bytes(), &address).unwrap();

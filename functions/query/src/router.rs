@@ -1,6 +1,6 @@
 //! The routes of the query API and what every handler shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use weir_api::{Function, Route};
 use weir_lake::Lake;
 use weir_model::TenantId;
-use weir_platform::{Clock, Telemetry};
+use weir_platform::{Bucket, Clock, Telemetry};
+use weir_rules::RuleBook;
 
 use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) results: Option<Arc<ResultCache>>,
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) started_ms: i64,
+    /// Rules and where their state is, where rules are evaluated.
+    pub(crate) rules: OnceLock<(Arc<RuleBook>, Arc<dyn Bucket>)>,
 }
 
 impl Query {
@@ -88,8 +91,14 @@ impl Query {
         let turns = Arc::new(Semaphore::new(options.max_concurrent.max(1)));
         let results = ResultCache::new(options.result_cache_bytes).map(Arc::new);
         let exports = Arc::new(Semaphore::new(export::MAX_CONCURRENT));
-        let started_ms = clock.now_ms();
-        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, exports, results, started_ms }))
+        let (started_ms, rules) = (clock.now_ms(), OnceLock::new());
+        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, exports, results, started_ms, rules }))
+    }
+
+    /// Lets the function tell of rules and alerts, whose state is in this bucket.
+    pub fn show_rules(&self, book: Arc<RuleBook>, bucket: Arc<dyn Bucket>) {
+        // Wiring happens once; a second set of rules would not be what is evaluated.
+        let _ = self.0.rules.set((book, bucket));
     }
 }
 
@@ -167,8 +176,8 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
             let Path((tenant, export, part)) = path;
             export::file(query, &tenant, &export, &part).await
         }
-        "rules" => rules::rules(asked),
-        "alerts" => Ok(rules::alerts()),
+        "rules" => rules::rules(query, asked).await,
+        "alerts" => rules::alerts(query, asked).await,
         "targets" => Ok(targets::targets(asked)),
         "targets_metadata" => targets::metadata(asked),
         "scrape_pools" => Ok(targets::pools()),

@@ -105,6 +105,15 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_STATSD_LISTEN", default_value = "127.0.0.1:8125", value_name = "ADDRESS")]
     pub(crate) statsd_listen: SocketAddr,
 
+    /// Folder of rule files (`*.yml`) to evaluate beside the shipped ones; one of the same name replaces a
+    /// shipped one.
+    #[arg(long, env = "WEIR_RULES", value_name = "FOLDER")]
+    pub(crate) rules: Option<PathBuf>,
+
+    /// Evaluate no rules.
+    #[arg(long, env = "WEIR_NO_RULES", conflicts_with = "rules")]
+    pub(crate) no_rules: bool,
+
     /// Shards of the local stream.
     #[arg(long, env = "WEIR_SHARDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64), value_name = "N")]
     pub(crate) shards: u32,

@@ -7,6 +7,7 @@ mod front;
 mod host;
 mod own_metrics;
 mod rule_files;
+mod rules;
 mod stack;
 mod statsd;
 mod stop;

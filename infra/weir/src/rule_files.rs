@@ -61,13 +61,13 @@ pub(crate) fn test(settings: &TestRules) -> ExitCode {
 }
 
 /// Reads and checks a rule file.
-pub(crate) fn read(path: &Path) -> Result<RuleFile> {
+fn read(path: &Path) -> Result<RuleFile> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(RuleFile::parse(&path.display().to_string(), &text)?)
 }
 
 /// Runs one file of unit tests and returns how many passed.
-fn run(path: &Path) -> Result<usize> {
+pub(crate) fn run(path: &Path) -> Result<usize> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let tests = UnitTestFile::parse(&text).map_err(|problems| {
@@ -99,7 +99,7 @@ fn run(path: &Path) -> Result<usize> {
 
 /// The files of a pattern with `*` and `?` in its last part, in order of their names; a path without them
 /// stands for itself.
-pub(crate) fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !name.contains(['*', '?']) {
         return Ok(vec![pattern.to_owned()]);

@@ -16,16 +16,20 @@ use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
 use weir_ingest::{Ingest, IngestOptions};
 use weir_lake::{Lake, LakeOptions};
+use weir_model::TenantId;
 use weir_platform::{
-    Clock, Delivered, EventSource, EventSourceOptions, LocalBucket, LocalStream, LocalStreamOptions, ShardId,
-    Stream, SystemClock, Telemetry,
+    Bucket, Clock, Delivered, EventSource, EventSourceOptions, LocalBucket, LocalStream, LocalStreamOptions,
+    ShardId, Stream, SystemClock, Telemetry,
 };
 use weir_query::{Query, QueryOptions};
+use weir_reader::TenantStorage;
+use weir_rules::RunnerPorts;
 
 use crate::banner;
 use crate::cli::Up;
 use crate::front;
 use crate::own_metrics::OwnMetrics;
+use crate::rules::{self, RuleFunctions};
 use crate::statsd::StatsdListener;
 use crate::stop::Stop;
 use crate::template::{Schedule, TEMPLATE, Wiring};
@@ -79,7 +83,15 @@ pub(crate) async fn run(up: Up) -> Result<()> {
     ));
     background.spawn(trim(stack.stream.clone(), stopped.clone()));
     for schedule in stack.wiring.schedules.clone() {
-        background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
+        match schedule.function.as_str() {
+            "Kpi" | "Alert" => {
+                let (rules, clock) = (stack.rules.clone(), stack.clock.clone());
+                background.spawn(rules.run(schedule.function, schedule.every, clock, stopped.clone()));
+            }
+            _ => {
+                background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
+            }
+        }
     }
     if !up.no_self {
         background.spawn(stack.own_metrics().run(up.self_interval, stopped.clone()));
@@ -143,6 +155,7 @@ struct Stack {
     enrich: Enrich,
     compact: Compact,
     query: Query,
+    rules: RuleFunctions,
 }
 
 impl Stack {
@@ -155,9 +168,10 @@ impl Stack {
         let options = LocalStreamOptions { shards: up.shards, ..LocalStreamOptions::default() };
         let stream = LocalStream::open(up.data.join("stream"), &options).with_context(|| at("stream"))?;
         let options = LakeOptions { sole_writer: true, ..LakeOptions::default() };
-        let lake = Lake::open(Arc::new(bucket), clock.clone(), options).await.with_context(|| at("lake"))?;
+        let bucket: Arc<dyn Bucket> = Arc::new(bucket);
+        let lake = Lake::open(bucket.clone(), clock.clone(), options).await.with_context(|| at("lake"))?;
         let port: Arc<dyn Stream> = Arc::new(stream.clone());
-        let ingest = Ingest::new(port, clock.clone(), telemetry.clone(), ingest_options(up));
+        let ingest = Ingest::new(port.clone(), clock.clone(), telemetry.clone(), ingest_options(up));
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let limits = &up.limits;
@@ -170,8 +184,23 @@ impl Stack {
             max_concurrent: limits.query_concurrency,
             ..QueryOptions::default()
         };
+        let book = Arc::new(rules::book(up)?);
         let query = Query::new(lake.clone(), clock.clone(), telemetry.clone(), options);
-        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, query })
+        query.show_rules(book.clone(), bucket.clone());
+        let asked = lake.clone();
+        let storage = move |tenant: &TenantId| -> Arc<dyn weir_promql::Storage> {
+            let (lake, tenant) = (asked.clone(), tenant.clone());
+            Arc::new(TenantStorage { lake, tenant, bypass_cache: false })
+        };
+        let ports = RunnerPorts {
+            tenants: Arc::new(storage),
+            bucket,
+            stream: port,
+            clock: clock.clone(),
+            telemetry: telemetry.clone(),
+        };
+        let rules = RuleFunctions::new(&book, &ports);
+        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, query, rules })
     }
 
     fn router(&self) -> Result<Router> {

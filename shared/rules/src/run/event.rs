@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the template writes where the scheduler puts the time.
-const PLACEHOLDER: &str = "<aws.scheduler.scheduled-time>";
+use crate::template::rfc3339;
 
 /// What starts a run: the payload of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,16 +17,11 @@ pub struct RuleEvent {
 pub struct EventError(String);
 
 impl RuleEvent {
-    /// The event of a schedule's input, the scheduler's placeholder replaced by a time.
+    /// The event of a run scheduled for a time, which the scheduler in the cloud puts where template.yaml says
+    /// `<aws.scheduler.scheduled-time>`.
     #[must_use]
     pub fn scheduled(at_ms: i64) -> Self {
-        Self { time: rfc3339(at_ms) }
-    }
-
-    /// True for an input that leaves the time to the scheduler.
-    #[must_use]
-    pub fn is_placeholder(&self) -> bool {
-        self.time == PLACEHOLDER
+        Self { time: rfc3339(at_ms.div_euclid(1000) * 1000) }
     }
 
     /// The time in milliseconds since the Unix epoch.
@@ -37,12 +31,6 @@ impl RuleEvent {
     pub fn at_ms(&self) -> Result<i64, EventError> {
         parse(&self.time).ok_or_else(|| EventError(self.time.clone()))
     }
-}
-
-fn rfc3339(at_ms: i64) -> String {
-    let time = crate::template::utc(at_ms.div_euclid(1000) * 1000);
-    // `2026-11-21 10:05:00 +0000 UTC`
-    time.replacen(' ', "T", 1).replace(" +0000 UTC", "Z")
 }
 
 fn parse(text: &str) -> Option<i64> {
@@ -90,9 +78,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in
-            ["", "now", "2026-11-21", "2026-13-21T10:05:00Z", "2026-11-21T10:05:00+01:00", PLACEHOLDER]
-        {
+        for text in [
+            "",
+            "now",
+            "2026-11-21",
+            "2026-13-21T10:05:00Z",
+            "2026-11-21T10:05:00+01:00",
+            "<aws.scheduler.scheduled-time>",
+        ] {
             assert!(RuleEvent { time: text.to_owned() }.at_ms().is_err(), "{text}");
         }
     }

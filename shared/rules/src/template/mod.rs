@@ -23,13 +23,19 @@ use std::sync::Arc;
 
 use ast::{Node, Tree};
 use exec::{Exec, Stop};
-pub(crate) use time::go_time as utc;
+pub use time::rfc3339;
 pub use value::{Data, TemplateSample};
 
 /// Longest template in bytes.
 pub const MAX_TEMPLATE_BYTES: usize = 64 << 10;
 /// Longest text that a template may give, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 64 << 10;
+
+/// A number as Prometheus' API writes the value of an alert: `1e+00`.
+#[must_use]
+pub fn scientific(value: f64) -> String {
+    number::scientific(value, None)
+}
 
 /// Answers to a template's queries, by their texts.
 pub type Answers = BTreeMap<String, Result<Arc<Vec<TemplateSample>>, String>>;

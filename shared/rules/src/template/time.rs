@@ -5,13 +5,19 @@ use weir_model::Moment;
 use super::number::general_precision;
 
 /// `2006-01-02 15:04:05.999 +0000 UTC`, without a fraction where there is none.
-pub(crate) fn go_time(ms: i64) -> String {
+pub(super) fn go_time(ms: i64) -> String {
     let Moment { year, month, day, hour, minute, second, .. } = Moment::from_unix(ms.div_euclid(1000));
     let fraction = match ms.rem_euclid(1000) {
         0 => String::new(),
         millis => format!(".{millis:03}").trim_end_matches('0').to_owned(),
     };
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction} +0000 UTC")
+}
+
+/// A time in milliseconds since the Unix epoch as RFC 3339 writes it in UTC.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    go_time(ms).replacen(' ', "T", 1).replace(" +0000 UTC", "Z")
 }
 
 /// A Unix time in seconds as milliseconds, where it is one that prints.

@@ -1,0 +1,137 @@
+//! The rules of the local stack: the shipped ones, those of `--rules`, and the functions that evaluate them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use weir_alert::AlertFunction;
+use weir_kpi::Kpi;
+use weir_model::TenantId;
+use weir_platform::Clock;
+use weir_rules::{Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings};
+
+use crate::cli::Up;
+use crate::stop::Stop;
+
+/// The shipped rule files, by name.
+const SHIPPED: &[(&str, &str)] = &[
+    ("aggregates.yml", include_str!("../../config/rules/aggregates.yml")),
+    ("alerts.yml", include_str!("../../config/rules/alerts.yml")),
+    ("business.yml", include_str!("../../config/rules/business.yml")),
+    ("collector.yml", include_str!("../../config/rules/collector.yml")),
+    ("kpi.yml", include_str!("../../config/rules/kpi.yml")),
+];
+/// Most files of a folder of rules.
+const MAX_FILES: usize = 1_000;
+
+/// Reads the rules that these settings ask for.
+pub(crate) fn book(up: &Up) -> Result<RuleBook> {
+    let settings = Settings { external_url: format!("http://{}", up.listen), ..Settings::default() };
+    let mut files = Vec::new();
+    if !up.no_rules {
+        for (name, text) in SHIPPED {
+            files.push(RuleFile::parse(name, text)?);
+        }
+        if let Some(folder) = &up.rules {
+            for file in folder_of_rules(folder)? {
+                // A file of the same name stands in for a shipped one.
+                files.retain(|shipped: &RuleFile| shipped.name != file.name);
+                files.push(file);
+            }
+        }
+    }
+    Ok(RuleBook::new(files, settings))
+}
+
+/// Every `.yml` and `.yaml` of a folder, unit tests (`.test.yml`) excepted, in order of their names.
+fn folder_of_rules(folder: &std::path::Path) -> Result<Vec<RuleFile>> {
+    let what = || format!("cannot list the rules in {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(what)? {
+        let name = entry.with_context(what)?.file_name().to_string_lossy().into_owned();
+        let is_rules = name.ends_with(".yml") || name.ends_with(".yaml");
+        if is_rules && !name.contains(".test.") {
+            names.push(name);
+        }
+    }
+    anyhow::ensure!(
+        names.len() <= MAX_FILES,
+        "{} holds {} rule files, at most {MAX_FILES}",
+        folder.display(),
+        names.len()
+    );
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| {
+            let path = folder.join(&name);
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            RuleFile::parse(&name, &text).with_context(|| format!("rules in {}", folder.display()))
+        })
+        .collect()
+}
+
+/// The functions that evaluate rules.
+#[derive(Clone)]
+pub(crate) struct RuleFunctions {
+    kpi: Kpi,
+    alert: AlertFunction,
+}
+
+impl RuleFunctions {
+    /// Wires them for the default tenant.
+    pub(crate) fn new(book: &Arc<RuleBook>, ports: &RunnerPorts) -> Self {
+        let tenants = vec![TenantId::default()];
+        let runner = |job| Runner::new(book.clone(), job, ports.clone());
+        Self {
+            kpi: Kpi::new(runner(Job::Kpi), tenants.clone()),
+            alert: AlertFunction::new(runner(Job::Alert), tenants),
+        }
+    }
+
+    /// Runs `Kpi` or `Alert` at each multiple of `every`, as the scheduler in the cloud does, until told to
+    /// stop.
+    pub(crate) async fn run(self, function: String, every: Duration, clock: Arc<dyn Clock>, mut stop: Stop) {
+        let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+        loop {
+            let now_ms = clock.now_ms();
+            let at_ms = (now_ms.div_euclid(every_ms) + 1).saturating_mul(every_ms);
+            let wait = Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or_default());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.said() => return,
+            }
+            let event = RuleEvent::scheduled(at_ms);
+            let failed = match function.as_str() {
+                "Kpi" => self.kpi.handle(&event).await.err().map(anyhow::Error::new),
+                _ => self.alert.handle(&event).await.err().map(anyhow::Error::new),
+            };
+            if let Some(error) = failed {
+                tracing::error!(function, time = event.time, "rules could not be evaluated: {error:#}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_rules_are_good_and_do_not_repeat_each_other() {
+        let files: Vec<RuleFile> =
+            SHIPPED.iter().map(|(name, text)| RuleFile::parse(name, text).unwrap()).collect();
+        assert_eq!(weir_rules::duplicates(&files), []);
+    }
+
+    #[test]
+    fn every_shipped_rule_file_passes_its_unit_tests() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rules");
+        for (name, _) in SHIPPED {
+            let tests = folder.join(name.replace(".yml", ".test.yml"));
+            let passed = crate::rule_files::run(&tests).unwrap_or_else(|error| panic!("{error:#}"));
+            assert!(passed > 0, "{name} has no tests");
+        }
+    }
+}
