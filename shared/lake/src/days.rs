@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use weir_model::TenantId;
+use weir_model::{TenantId, Tier};
 
 use crate::block::BlockIndex;
 use crate::error::LakeError;
@@ -15,10 +15,13 @@ use crate::lake::Lake;
 use crate::manifest::BlockMeta;
 use crate::series_index::SeriesIndex;
 
+/// A day (since 1970) of samples, or a tier's partition that begins with it.
+pub(crate) type DayKey = (Option<Tier>, i64);
+
 /// Days by tenant, the least recently used ones dropped when their memory passes the budget.
 #[derive(Debug)]
 pub(crate) struct DayCache {
-    days: Mutex<HashMap<(TenantId, i64), Arc<Day>>>,
+    days: Mutex<HashMap<(TenantId, DayKey), Arc<Day>>>,
     budget_bytes: usize,
     uses: AtomicU64,
 }
@@ -156,7 +159,7 @@ impl DayCache {
     }
 
     /// The day of a tenant, new and empty when it is not cached.
-    pub(crate) fn day(&self, tenant: &TenantId, day: i64) -> Arc<Day> {
+    pub(crate) fn day(&self, tenant: &TenantId, day: DayKey) -> Arc<Day> {
         let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
         let found = days.entry((tenant.clone(), day)).or_default();
         found.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);

@@ -10,7 +10,7 @@ use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
 use crate::lake::Lake;
-use crate::manifest::{Catalog, TenantBlocks};
+use crate::manifest::Catalog;
 use crate::retry_keys::IDLE_LIMIT_MS;
 
 /// How often all blocks are listed in search of what a crash left, in milliseconds; also at the first run.
@@ -143,9 +143,8 @@ impl Lake {
         }
         let mut named: HashSet<String> = catalog.retired.iter().flat_map(|r| r.keys.clone()).collect();
         for tenant in catalog.tenants.values() {
-            let TenantBlocks { hours, metadata } = &**tenant;
-            named.extend(hours.values().flatten().flat_map(|block| block.keys()));
-            named.extend(metadata.clone());
+            named.extend(tenant.blocks().flat_map(|block| block.keys()));
+            named.extend(tenant.metadata.clone());
         }
         let old_ms = now_ms.saturating_sub(self.options.orphan_age_ms);
         let mut doomed = Vec::new();

@@ -3,6 +3,8 @@
 use weir_model::{Moment, TenantId};
 use weir_platform::{SequenceNumber, ShardId};
 
+use crate::manifest::RollupMeta;
+
 /// Milliseconds of an hour, the span of a block.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
@@ -59,6 +61,14 @@ pub(crate) fn block(tenant: &TenantId, hour: i64, id: &str) -> [String; 3] {
     ["samples", "series", "exemplars"].map(|table| format!("{folder}/{table}-{id}.parquet"))
 }
 
+/// The objects of a block of a rollup, which has no exemplars; `hour` is the first of its partition.
+pub(crate) fn rollup_block(tenant: &TenantId, rollup: &RollupMeta, hour: i64, id: &str) -> [String; 3] {
+    let (tier, aggregate) = (rollup.tier.name(), rollup.aggregate.name());
+    let day = date(hour.div_euclid(24));
+    let folder = format!("{BLOCKS}tenant={tenant}/res={tier}/agg={aggregate}/day={day}");
+    ["samples", "series", "exemplars"].map(|table| format!("{folder}/{table}-{id}.parquet"))
+}
+
 /// What is known of a tenant's metric families as of one manifest version.
 pub(crate) fn metadata(tenant: &TenantId, id: &str) -> String {
     format!("metadata/tenant={tenant}/{id}.json")
@@ -83,6 +93,8 @@ pub(crate) fn date(day: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+    use weir_model::{Aggregate, Tier};
 
     #[test]
     fn keys_never_change_and_read_back() {
@@ -99,6 +111,13 @@ mod tests {
         assert_eq!(samples, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/samples-x.parquet");
         assert_eq!(series, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/series-x.parquet");
         assert_eq!(exemplars, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/exemplars-x.parquet");
+    }
+
+    #[test]
+    fn rollups_have_folders_of_their_own() {
+        let rollup = RollupMeta { tier: Tier::Hour, aggregate: Aggregate::Sum, days: BTreeMap::new() };
+        let [samples, ..] = rollup_block(&TenantId::default(), &rollup, 20_778 * 24, "x");
+        assert_eq!(samples, "blocks/tenant=default/res=1h/agg=sum/day=2026-11-21/samples-x.parquet");
     }
 
     #[test]

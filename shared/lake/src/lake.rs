@@ -40,6 +40,8 @@ pub struct Lake {
     refreshing: tokio::sync::Mutex<()>,
     refreshed_ms: AtomicI64,
     pub(crate) maintenance: tokio::sync::Mutex<Maintenance>,
+    /// One run of rollups at a time; compaction goes on beside it.
+    pub(crate) rolling: tokio::sync::Mutex<()>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) days: DayCache,
     pub(crate) families: FamilyCache,
@@ -83,6 +85,7 @@ impl Lake {
             refreshing: tokio::sync::Mutex::default(),
             refreshed_ms: AtomicI64::new(clock.now_ms()),
             maintenance: tokio::sync::Mutex::default(),
+            rolling: tokio::sync::Mutex::default(),
             snapshots: Arc::default(),
             days: DayCache::new(options.index_memory_bytes),
             families: FamilyCache::default(),

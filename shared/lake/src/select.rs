@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use weir_model::{Labels, Matcher, MetricKind, Samples, SeriesId, Temporality, TenantId};
 
 use crate::block::BlockPages;
-use crate::days::{Day, OpenBlock};
+use crate::days::{Day, DayKey, OpenBlock};
 use crate::error::LakeError;
 use crate::gather::gather;
 use crate::head::{Head, TimeRange};
@@ -108,6 +108,18 @@ impl LakeSelection {
         self.cached_indexes
     }
 
+    /// True when no histogram or set is among the samples, as far as can be told without reading them.
+    pub(crate) fn has_only_floats(&self) -> bool {
+        let plain = |samples: &Samples| samples.histograms.is_empty() && samples.sets.is_empty();
+        self.sources.iter().all(|source| match source {
+            Source::Block { place, ordinal } => {
+                self.blocks[*place as usize].pages.index().has_only_floats(*ordinal)
+            }
+            Source::Plain { .. } => true,
+            Source::Sorted(place) => plain(&self.hot.sorted[*place as usize]),
+        })
+    }
+
     /// Number of blocks that have something of the selection.
     #[must_use]
     pub fn blocks(&self) -> usize {
@@ -133,9 +145,15 @@ struct Pick {
 }
 
 /// A selection in the making.
-struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     wish: &'a Selection,
     range: TimeRange,
+    pub(crate) found: Found,
+}
+
+/// What was found so far.
+#[derive(Default)]
+pub(crate) struct Found {
     slots: HashMap<SeriesId, u32>,
     series: Vec<SeriesInfo>,
     /// Sources in order of writes, with the slot of their series.
@@ -144,24 +162,33 @@ struct Builder<'a> {
     hot: HotSamples,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    /// Nothing found yet.
+    pub(crate) fn new(wish: &'a Selection) -> Self {
+        Self {
+            wish,
+            range: TimeRange { start_ms: wish.start_ms, end_ms: wish.end_ms },
+            found: Found::default(),
+        }
+    }
+
     fn slot(&mut self, series: &IndexedSeries) -> Result<u32, LakeError> {
-        if let Some(&slot) = self.slots.get(&series.id) {
+        if let Some(&slot) = self.found.slots.get(&series.id) {
             return Ok(slot);
         }
-        let slot = self.series.len();
+        let slot = self.found.series.len();
         if slot >= self.wish.max_series {
             let limit = self.wish.max_series as u64;
             return Err(LakeError::Limit { what: "series of a selection", found: slot as u64 + 1, limit });
         }
         let (labels, kind, temporality) = (series.labels.clone(), series.kind, series.temporality);
-        self.series.push(SeriesInfo { labels, kind, temporality });
-        self.slots.insert(series.id, slot as u32);
+        self.found.series.push(SeriesInfo { labels, kind, temporality });
+        self.found.slots.insert(series.id, slot as u32);
         Ok(slot as u32)
     }
 
     /// Copies the matching hot samples.
-    fn add_head(&mut self, head: &Head, tenant: &TenantId) -> Result<(), LakeError> {
+    pub(crate) fn add_head(&mut self, head: &Head, tenant: &TenantId) -> Result<(), LakeError> {
         let Some(hot) = head.tenant(tenant) else { return Ok(()) };
         for ordinal in hot.index.matching(&self.wish.matchers) {
             let series = &hot.series[ordinal as usize];
@@ -170,9 +197,9 @@ impl Builder<'_> {
             }
             let known = hot.index.get(ordinal);
             let source = if series.is_plain() {
-                let start = self.hot.timestamps.len();
-                series.copy_plain(self.range, &mut self.hot.timestamps, &mut self.hot.values);
-                let end = self.hot.timestamps.len();
+                let start = self.found.hot.timestamps.len();
+                series.copy_plain(self.range, &mut self.found.hot.timestamps, &mut self.found.hot.values);
+                let end = self.found.hot.timestamps.len();
                 if start == end {
                     continue;
                 }
@@ -183,11 +210,11 @@ impl Builder<'_> {
                 if samples.is_empty() {
                     continue;
                 }
-                self.hot.sorted.push(samples);
-                Source::Sorted(self.hot.sorted.len() as u32 - 1)
+                self.found.hot.sorted.push(samples);
+                Source::Sorted(self.found.hot.sorted.len() as u32 - 1)
             };
             let slot = self.slot(known)?;
-            self.hot_sources.push((slot, source));
+            self.found.hot_sources.push((slot, source));
         }
         Ok(())
     }
@@ -242,9 +269,9 @@ pub(crate) fn blocks_of(catalog: &Catalog, tenant: &TenantId, range: TimeRange) 
     within.filter(|b| b.has_samples() && range.overlaps(b.min_ms, b.max_ms)).cloned().collect()
 }
 
-/// Groups blocks, which are in order of hours, by day.
-pub(crate) fn by_day(blocks: &[Arc<BlockMeta>]) -> impl Iterator<Item = (i64, &[Arc<BlockMeta>])> {
-    let day = |block: &BlockMeta| block.hour.div_euclid(24);
+/// Groups blocks, which are in order of time, by day or partition of a rollup.
+pub(crate) fn by_day(blocks: &[Arc<BlockMeta>]) -> impl Iterator<Item = (DayKey, &[Arc<BlockMeta>])> {
+    let day = |block: &BlockMeta| (block.rollup.as_ref().map(|r| r.tier), block.hour.div_euclid(24));
     blocks.chunk_by(move |a, b| day(a) == day(b)).map(move |group| (day(&group[0]), group))
 }
 
@@ -256,16 +283,8 @@ impl Lake {
     /// allow; otherwise when the bucket fails or an object is damaged.
     pub async fn select(&self, tenant: &TenantId, selection: &Selection) -> Result<LakeSelection, LakeError> {
         self.refresh_for_query().await?;
-        let range = TimeRange { start_ms: selection.start_ms, end_ms: selection.end_ms };
-        let mut builder = Builder {
-            wish: selection,
-            range,
-            slots: HashMap::new(),
-            series: Vec::new(),
-            sources: Vec::new(),
-            hot_sources: Vec::new(),
-            hot: HotSamples::default(),
-        };
+        let mut builder = Builder::new(selection);
+        let range = builder.range;
         // Head and catalog under one lock: a sample is in the one or in the other, never in both. The
         // guard keeps the catalog's objects in the bucket until their bytes are here.
         let (metas, _guard) = {
@@ -274,17 +293,29 @@ impl Lake {
             builder.add_head(&state.head, tenant)?;
             (blocks_of(&state.catalog, tenant, range), guard)
         };
+        self.complete(tenant, builder, &metas).await
+    }
+
+    /// Adds what blocks have, which are in order of time and, within, of writes, to what was found so far.
+    pub(crate) async fn complete(
+        &self,
+        tenant: &TenantId,
+        mut builder: Builder<'_>,
+        metas: &[Arc<BlockMeta>],
+    ) -> Result<LakeSelection, LakeError> {
         let mut picks = Vec::new();
         let mut cached_indexes = 0;
-        for (number, metas) in by_day(&metas) {
-            let day =
-                if selection.bypass_cache { Arc::new(Day::default()) } else { self.days.day(tenant, number) };
+        for (number, metas) in by_day(metas) {
+            let day = match builder.wish.bypass_cache {
+                true => Arc::new(Day::default()),
+                false => self.days.day(tenant, number),
+            };
             cached_indexes += day.known(metas);
             let blocks = self.open_blocks(&day, metas).await?;
             picks.extend(builder.add_day(&day, blocks)?);
         }
-        let sorted: usize = builder.hot.sorted.iter().map(Samples::len).sum();
-        let hot_bytes = (builder.hot.timestamps.len() + sorted) as u64 * 16;
+        let sorted: usize = builder.found.hot.sorted.iter().map(Samples::len).sum();
+        let hot_bytes = (builder.found.hot.timestamps.len() + sorted) as u64 * 16;
         let (blocks, bytes) = self.fetch(&mut builder, picks, hot_bytes).await?;
         Ok(LakeSelection { cached_indexes, ..finish(builder, blocks, bytes) })
     }
@@ -330,6 +361,7 @@ impl Lake {
             blocks.push(FetchedBlock { key, pages });
             let sources = pick.ordinals.iter().zip(&pick.slots);
             builder
+                .found
                 .sources
                 .extend(sources.map(|(ordinal, slot)| {
                     (*slot, Source::Block { place: place as u32, ordinal: *ordinal })
@@ -341,7 +373,8 @@ impl Lake {
 
 /// Sorts the series and lays each one's sources side by side.
 fn finish(builder: Builder<'_>, blocks: Vec<FetchedBlock>, bytes: u64) -> LakeSelection {
-    let Builder { mut sources, hot_sources, series, hot, range, .. } = builder;
+    let Builder { range, found, .. } = builder;
+    let Found { mut sources, hot_sources, series, hot, .. } = found;
     // What is hot was written after what is in blocks.
     sources.extend(hot_sources);
     let mut order: Vec<u32> = (0..series.len() as u32).collect();

@@ -250,6 +250,11 @@ impl BlockIndex {
         self.entry(ordinal).map_or_else(Temporality::default, |entry| entry.temporality)
     }
 
+    /// True when a series has neither histograms nor sets.
+    pub(crate) fn has_only_floats(&self, ordinal: u32) -> bool {
+        self.entry(ordinal).is_none_or(|entry| entry.contents & (contents::HISTOGRAMS | contents::SETS) == 0)
+    }
+
     /// Number of samples of a series.
     #[must_use]
     pub fn rows(&self, ordinal: u32) -> u32 {

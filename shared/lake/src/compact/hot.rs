@@ -106,7 +106,8 @@ impl Lake {
                 tokio::task::spawn_blocking(move || lake.hot_hours(&plan, &tenant)).await?
             };
             for hour in hours {
-                let new = NewBlock { tenant: tenant.clone(), hour, generation: 0, complete: false };
+                let new =
+                    NewBlock { tenant: tenant.clone(), hour, generation: 0, complete: false, rollup: None };
                 let (lake, plan, families) = (self.clone(), plan.clone(), families.clone());
                 let tenant = tenant.clone();
                 let encode = move |parts: Parts| lake.encode_hot(&plan, &tenant, hour, &families, parts);

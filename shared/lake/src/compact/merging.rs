@@ -78,6 +78,7 @@ impl Lake {
                 hour: merge.hour,
                 generation,
                 complete: merge.complete,
+                rollup: None,
             };
             let limits = self.options.exemplar_limits();
             let blocks = self.write_blocks(new, move |parts| merge_objects(objects, parts, limits)).await?;

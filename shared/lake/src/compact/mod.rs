@@ -21,7 +21,7 @@ use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
 use crate::lake::Lake;
-use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, ExemplarsMeta};
+use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, ExemplarsMeta, RollupMeta};
 use crate::segment::SegmentHeader;
 
 /// How much compaction does.
@@ -73,6 +73,8 @@ pub(crate) struct NewBlock {
     /// 0 stands for the version of the entry that will name it.
     pub generation: u64,
     pub complete: bool,
+    /// Set if it is to be part of a rollup.
+    pub rollup: Option<RollupMeta>,
 }
 
 impl Lake {
@@ -96,7 +98,7 @@ impl Lake {
     }
 
     /// Writes the checkpoint that became due since `before`, if any.
-    async fn write_due_checkpoint(&self, before: u64) -> Result<(), LakeError> {
+    pub(crate) async fn write_due_checkpoint(&self, before: u64) -> Result<(), LakeError> {
         let catalog = self.catalog();
         if catalog.version / CHECKPOINT_EVERY > before / CHECKPOINT_EVERY {
             self.manifest.write_checkpoint(&catalog).await?;
@@ -133,8 +135,16 @@ impl Lake {
         Ok(metas)
     }
 
-    async fn write_block(&self, new: &NewBlock, encoded: EncodedBlock) -> Result<BlockMeta, LakeError> {
-        let [samples_key, series_key, exemplars_key] = keys::block(&new.tenant, new.hour, &encoded.name);
+    /// Writes the objects of a block.
+    pub(crate) async fn write_block(
+        &self,
+        new: &NewBlock,
+        encoded: EncodedBlock,
+    ) -> Result<BlockMeta, LakeError> {
+        let [samples_key, series_key, exemplars_key] = match &new.rollup {
+            None => keys::block(&new.tenant, new.hour, &encoded.name),
+            Some(rollup) => keys::rollup_block(&new.tenant, rollup, new.hour, &encoded.name),
+        };
         let create = |key: String, bytes: bytes::Bytes| {
             let bucket = self.bucket.clone();
             async move {
@@ -176,6 +186,7 @@ impl Lake {
                 min_ms: exemplars.min_ms,
                 max_ms: exemplars.max_ms,
             }),
+            rollup: new.rollup.clone(),
         })
     }
 }

@@ -94,6 +94,7 @@ mod tests {
             generation: at as u64,
             complete: complete && at == 0,
             exemplars: None,
+            rollup: None,
         };
         sizes.iter().enumerate().map(|b| Arc::new(block(b))).collect()
     }

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::TenantId;
+use weir_model::{TenantId, Tier};
 use weir_platform::{SequenceNumber, ShardId};
 
 use super::{BlockMeta, Checkpoint, Entry, Marks, Retired};
+use crate::rollup;
 
 /// How long past marks are remembered, in milliseconds: the longest useful grace period.
 const MARKS_KEPT_MS: i64 = 60 * 60_000;
@@ -17,13 +18,47 @@ const MAX_MARKS: usize = 4_096;
 /// The blocks of one hour, ascending by generation.
 type HourBlocks = Vec<Arc<BlockMeta>>;
 
+/// A partition of a rollup: the tier, and the hour (since 1970) that it begins with.
+pub(crate) type RollupPlace = (Tier, i64);
+
 /// One tenant's part of the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TenantBlocks {
     /// Blocks by the hour they hold (hours since 1970).
     pub hours: BTreeMap<i64, HourBlocks>,
+    /// Blocks of rollups by partition, in the order they were added.
+    pub rollups: BTreeMap<RollupPlace, Vec<Arc<BlockMeta>>>,
     /// Key of the object with its metric families.
     pub metadata: Option<String>,
+}
+
+impl TenantBlocks {
+    /// The generation of samples that a day of a tier was made of; `None` when it is not rolled up.
+    pub(crate) fn rolled(&self, tier: Tier, day: i64) -> Option<u64> {
+        let blocks = self.rollups.get(&rollup::place(tier, day))?;
+        blocks.iter().find_map(|block| block.rollup.as_ref()?.days.get(&day).copied())
+    }
+
+    /// Every live block.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Arc<BlockMeta>> {
+        self.hours.values().chain(self.rollups.values()).flatten()
+    }
+}
+
+/// Where a block lies in a tenant's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Hour(i64),
+    Rollup(RollupPlace),
+}
+
+impl Place {
+    fn of(block: &BlockMeta) -> Self {
+        match &block.rollup {
+            None => Self::Hour(block.hour),
+            Some(rollup) => Self::Rollup((rollup.tier, block.hour)),
+        }
+    }
 }
 
 /// The state after one manifest entry.
@@ -42,7 +77,7 @@ pub(crate) struct Catalog {
     /// Past states of `compacted`, oldest first.
     pub marks: Vec<Marks>,
     /// Where each block lies in `tenants`.
-    places: BTreeMap<String, (TenantId, i64)>,
+    places: BTreeMap<String, (TenantId, Place)>,
 }
 
 impl Catalog {
@@ -85,27 +120,30 @@ impl Catalog {
 
     fn add(&mut self, block: Arc<BlockMeta>) -> Result<(), String> {
         let tenant = TenantId::new(&block.tenant).map_err(|error| error.to_string())?;
-        if self.places.insert(block.id.clone(), (tenant.clone(), block.hour)).is_some() {
+        if self.places.insert(block.id.clone(), (tenant.clone(), Place::of(&block))).is_some() {
             return Err(format!("it adds block {:?} twice", block.id));
         }
         let blocks = Arc::make_mut(self.tenants.entry(tenant).or_default());
-        let hour = blocks.hours.entry(block.hour).or_default();
-        let at = hour.partition_point(|other| other.generation <= block.generation);
-        hour.insert(at, block);
+        match Place::of(&block) {
+            Place::Hour(hour) => {
+                let hour = blocks.hours.entry(hour).or_default();
+                let at = hour.partition_point(|other| other.generation <= block.generation);
+                hour.insert(at, block);
+            }
+            Place::Rollup(place) => blocks.rollups.entry(place).or_default().push(block),
+        }
         Ok(())
     }
 
     fn remove(&mut self, id: &str) -> Result<Arc<BlockMeta>, String> {
         let unknown = || format!("it removes block {id:?}, which is not there");
-        let (tenant, hour_of) = self.places.remove(id).ok_or_else(unknown)?;
+        let (tenant, place) = self.places.remove(id).ok_or_else(unknown)?;
         let blocks = Arc::make_mut(self.tenants.get_mut(&tenant).ok_or_else(unknown)?);
-        let hour = blocks.hours.get_mut(&hour_of).ok_or_else(unknown)?;
-        let at = hour.iter().position(|block| block.id == id).ok_or_else(unknown)?;
-        let removed = hour.remove(at);
-        if hour.is_empty() {
-            blocks.hours.remove(&hour_of);
-        }
-        Ok(removed)
+        let removed = match place {
+            Place::Hour(hour) => take(&mut blocks.hours, &hour, id),
+            Place::Rollup(place) => take(&mut blocks.rollups, &place, id),
+        };
+        removed.ok_or_else(unknown)
     }
 
     fn remember_marks(&mut self) {
@@ -137,7 +175,7 @@ impl Catalog {
 
     /// The state as a checkpoint.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
-        let blocks = self.tenants.values().flat_map(|t| t.hours.values().flatten());
+        let blocks = self.tenants.values().flat_map(|t| t.blocks());
         let metadata = self.tenants.iter().filter_map(|(tenant, t)| Some((tenant, t.metadata.as_ref()?)));
         Checkpoint {
             version: self.version,
@@ -174,6 +212,17 @@ impl Catalog {
     }
 }
 
+/// Takes a block out of its list, and the list out of the map when it was the last.
+fn take<K: Ord>(lists: &mut BTreeMap<K, Vec<Arc<BlockMeta>>>, place: &K, id: &str) -> Option<Arc<BlockMeta>> {
+    let list = lists.get_mut(place)?;
+    let at = list.iter().position(|block| block.id == id)?;
+    let removed = list.remove(at);
+    if list.is_empty() {
+        lists.remove(place);
+    }
+    Some(removed)
+}
+
 /// Reads marks, whose sequence numbers are text.
 fn marks(text: &BTreeMap<u32, String>) -> Result<Vec<(ShardId, SequenceNumber)>, String> {
     let read = |(shard, to): (&u32, &String)| {
@@ -186,6 +235,8 @@ fn marks(text: &BTreeMap<u32, String>) -> Result<Vec<(ShardId, SequenceNumber)>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::RollupMeta;
+    use weir_model::Aggregate;
 
     fn block(id: &str, hour: i64, generation: u64) -> BlockMeta {
         BlockMeta {
@@ -203,7 +254,15 @@ mod tests {
             generation,
             complete: false,
             exemplars: None,
+            rollup: None,
         }
+    }
+
+    fn rollup(id: &str, day: i64, days: &[(i64, u64)]) -> BlockMeta {
+        let hour = rollup::place(Tier::Hour, day).1;
+        let days = days.iter().copied().collect();
+        let rollup = RollupMeta { tier: Tier::Hour, aggregate: Aggregate::Last, days };
+        BlockMeta { rollup: Some(rollup), ..block(id, hour, 1) }
     }
 
     fn entry(version: u64, add: Vec<BlockMeta>, remove: &[&str]) -> Entry {
@@ -246,6 +305,20 @@ mod tests {
         let back = Catalog::from_checkpoint(serde_json::from_str(&text).unwrap()).unwrap();
         assert_eq!(back.checkpoint(), catalog.checkpoint());
         assert_eq!(back.places, catalog.places);
+    }
+
+    #[test]
+    fn rollups_lie_beside_the_hours_and_survive_a_checkpoint() {
+        let add = vec![rollup("r", 20_000, &[(20_000, 2), (20_001, 3)])];
+        let catalog = grown().after(&entry(4, add, &[])).unwrap();
+        let back = Catalog::from_checkpoint(catalog.checkpoint()).unwrap();
+        let tenant = &back.tenants[&TenantId::new("t").unwrap()];
+        assert_eq!((tenant.hours.len(), tenant.rollups.len()), (2, 1));
+        let rolled = |tier, day| tenant.rolled(tier, day);
+        assert_eq!((rolled(Tier::Hour, 20_001), rolled(Tier::Hour, 20_002)), (Some(3), None));
+        assert_eq!(rolled(Tier::Minute, 20_000), None);
+        let gone = back.after(&entry(5, vec![], &["r"])).unwrap();
+        assert!(gone.tenants[&TenantId::new("t").unwrap()].rollups.is_empty());
     }
 
     #[test]

@@ -9,8 +9,9 @@ mod store;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use weir_model::{Aggregate, Tier};
 
-pub(crate) use catalog::{Catalog, TenantBlocks};
+pub(crate) use catalog::{Catalog, RollupPlace, TenantBlocks};
 pub(crate) use store::{CHECKPOINT_EVERY, Commit, ManifestStore};
 
 /// What the manifest says about a block.
@@ -20,7 +21,7 @@ pub(crate) struct BlockMeta {
     pub id: String,
     /// Whose data it is.
     pub tenant: String,
-    /// The hour it holds, in hours since 1970.
+    /// The hour it holds, in hours since 1970; of a rollup the first hour of its partition.
     pub hour: i64,
     /// First timestamp of a sample (of an exemplar, when there is none), milliseconds since the Unix epoch.
     pub min_ms: i64,
@@ -46,6 +47,22 @@ pub(crate) struct BlockMeta {
     /// Its exemplars, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exemplars: Option<ExemplarsMeta>,
+    /// What it holds of which tier, if it is part of a rollup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollup: Option<RollupMeta>,
+}
+
+/// What the manifest says about a block of a rollup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RollupMeta {
+    /// The width of its intervals.
+    pub tier: Tier,
+    /// What it holds of each.
+    pub aggregate: Aggregate,
+    /// The days rolled up (days since 1970; a day is `(start, end]` as every interval is), each with the
+    /// greatest generation of the blocks of samples that it was made of. Only in a partition's `last` blocks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub days: BTreeMap<i64, u64>,
 }
 
 /// What the manifest says about the exemplars of a block.

@@ -1,0 +1,394 @@
+//! Selections that read a tier where it is complete, and samples, rolled up on the fly, where it is not.
+//!
+//! The range is cut at days. A day is read from the tier if nothing was written to it since it was rolled up,
+//! hot samples included; otherwise from its samples. So answers are those of the samples at any moment, and
+//! never wait for a schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use weir_model::{Aggregate, Interval, Samples, Temporality, TenantId, Tier};
+
+use super::columns::{from_columns, intervals};
+use super::{DAY_MS, partition_days, place};
+use crate::error::LakeError;
+use crate::head::{Head, TimeRange};
+use crate::keys::HOUR_MS;
+use crate::lake::Lake;
+use crate::manifest::{BlockMeta, Catalog, TenantBlocks};
+use crate::reader::LakeReader;
+use crate::select::{Builder, Found, LakeSelection, Selection, SeriesInfo, blocks_of};
+
+/// Most stretches that a range is cut into; a range of more is read from its samples.
+const MAX_STRETCHES: usize = 64;
+/// Stands for a series that a part of a selection does not have.
+const NONE: u32 = u32::MAX;
+
+/// What a query can work with instead of samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierWish {
+    /// All windows begin and end at multiples of this, in milliseconds.
+    pub grid_ms: i64,
+    /// The aggregates of intervals that it needs; none if the last sample of each interval does.
+    pub aggregates: Vec<Aggregate>,
+    /// The one tier to read, otherwise the coarsest that fits.
+    pub tier: Option<Tier>,
+}
+
+/// The series that a selection found, with what reading them by intervals of a tier needs.
+#[derive(Debug)]
+pub struct TierSelection {
+    tier: Tier,
+    series: Vec<SeriesInfo>,
+    stretches: Vec<Stretch>,
+}
+
+/// Some days in a row that are read alike.
+#[derive(Debug)]
+struct Stretch {
+    /// [`Aggregate::Last`] first; of a stretch of samples the one selection there is.
+    parts: Vec<Part>,
+    of_tier: bool,
+}
+
+/// A selection, and where it has each series.
+#[derive(Debug)]
+struct Part {
+    aggregate: Aggregate,
+    selection: LakeSelection,
+    places: Vec<u32>,
+}
+
+impl TierSelection {
+    /// The series, ascending by labels; of two of the same labels the cumulative one comes first.
+    #[must_use]
+    pub fn series(&self) -> &[SeriesInfo] {
+        &self.series
+    }
+
+    /// The tier that was read.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Bytes of samples that it holds, compressed ones as such.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.parts().map(LakeSelection::bytes).sum()
+    }
+
+    /// Number of blocks that have something of it.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.parts().map(LakeSelection::blocks).sum()
+    }
+
+    /// How many of the blocks looked at had their index in memory already.
+    #[must_use]
+    pub fn cached_indexes(&self) -> usize {
+        self.parts().map(LakeSelection::cached_indexes).sum()
+    }
+
+    /// A reader; several may work side by side.
+    #[must_use]
+    pub fn reader(&self) -> TierReader<'_> {
+        TierReader {
+            selection: self,
+            readers: self
+                .stretches
+                .iter()
+                .map(|stretch| stretch.parts.iter().map(|part| part.selection.reader()).collect())
+                .collect(),
+            columns: Vec::new(),
+            scratch: Samples::default(),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &LakeSelection> {
+        self.stretches.iter().flat_map(|stretch| &stretch.parts).map(|part| &part.selection)
+    }
+}
+
+/// Reads series of a [`TierSelection`]; fastest in ascending order.
+pub struct TierReader<'a> {
+    selection: &'a TierSelection,
+    readers: Vec<Vec<LakeReader<'a>>>,
+    columns: Vec<(Aggregate, Samples)>,
+    scratch: Samples,
+}
+
+impl TierReader<'_> {
+    /// Replaces `into` by the intervals of a series, ascending; what was not wished for is not filled in.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] when stored bytes are damaged.
+    pub fn read_intervals(&mut self, index: usize, into: &mut Vec<Interval>) -> Result<(), LakeError> {
+        into.clear();
+        let tier = self.selection.tier;
+        for (stretch, readers) in self.selection.stretches.iter().zip(&mut self.readers) {
+            self.columns.resize_with(stretch.parts.len(), || (Aggregate::Last, Samples::default()));
+            for ((part, reader), column) in stretch.parts.iter().zip(readers).zip(&mut self.columns) {
+                column.0 = part.aggregate;
+                column.1.clear();
+                if let Some(place) = part.places.get(index).filter(|place| **place != NONE) {
+                    reader.read(*place as usize, &mut column.1)?;
+                }
+            }
+            if stretch.of_tier {
+                from_columns(&self.columns, tier, into);
+            } else if let Some((_, samples)) = self.columns.first() {
+                intervals(&samples.timestamps, &samples.values, tier, into);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces `into` by samples of a series, ascending: at each multiple of the tier the newest one so far,
+    /// and what ended the series, are those of all its samples.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] when stored bytes are damaged.
+    pub fn read_last(&mut self, index: usize, into: &mut Samples) -> Result<(), LakeError> {
+        into.clear();
+        for (stretch, readers) in self.selection.stretches.iter().zip(&mut self.readers) {
+            let Some((part, reader)) = stretch.parts.first().zip(readers.first_mut()) else { continue };
+            let Some(place) = part.places.get(index).filter(|place| **place != NONE) else { continue };
+            reader.read(*place as usize, &mut self.scratch)?;
+            crate::merge::join(into, &mut self.scratch, Temporality::Cumulative);
+        }
+        Ok(())
+    }
+}
+
+fn day_of(at_ms: i64) -> i64 {
+    // The first millisecond of a day belongs to the interval before.
+    at_ms.saturating_sub(1).div_euclid(DAY_MS)
+}
+
+/// The days that hot samples of matching series may lie in, and the generation of each day's blocks.
+fn touched(head: &Head, catalog: &Catalog, tenant: &TenantId, wish: &Selection) -> BTreeMap<i64, u64> {
+    let range = TimeRange { start_ms: wish.start_ms, end_ms: wish.end_ms };
+    let mut days: BTreeMap<i64, u64> = BTreeMap::new();
+    if let Some(blocks) = catalog.tenants.get(tenant) {
+        let hours = wish.start_ms.div_euclid(HOUR_MS)..=wish.end_ms.div_euclid(HOUR_MS).saturating_add(24);
+        for block in blocks.hours.range(hours).flat_map(|(_, b)| b).filter(|b| b.has_samples()) {
+            for day in BTreeSet::from([day_of(block.min_ms), day_of(block.max_ms)]) {
+                let generation = days.entry(day).or_default();
+                *generation = block.generation.max(*generation);
+            }
+        }
+    }
+    if let Some(hot) = head.tenant(tenant) {
+        for ordinal in hot.index.matching(&wish.matchers) {
+            let series = &hot.series[ordinal as usize];
+            if !series.overlaps(range) {
+                continue;
+            }
+            let (min_ms, max_ms) = series.bounds();
+            for day in day_of(min_ms.max(range.start_ms))..=day_of(max_ms.min(range.end_ms)) {
+                days.insert(day, u64::MAX);
+            }
+        }
+    }
+    days
+}
+
+/// Days in a row, and whether they are read from the tier.
+fn stretches(
+    blocks: &TenantBlocks,
+    tier: Tier,
+    touched: &BTreeMap<i64, u64>,
+    days: std::ops::RangeInclusive<i64>,
+) -> Vec<(i64, i64, bool)> {
+    let mut stretches: Vec<(i64, i64, bool)> = Vec::new();
+    for day in days {
+        let generation = touched.get(&day).copied();
+        let of_tier = match blocks.rolled(tier, day) {
+            Some(made_of) => generation.is_none_or(|generation| made_of >= generation),
+            // A day without samples is as well read from the tier.
+            None => generation.is_none() && stretches.last().is_none_or(|last| last.2),
+        };
+        match stretches.last_mut().filter(|last| last.2 == of_tier) {
+            Some(last) => last.1 = day,
+            None => stretches.push((day, day, of_tier)),
+        }
+    }
+    stretches
+}
+
+/// Blocks of an aggregate of a tier that overlap the range, in order of time.
+fn blocks_of_tier(
+    blocks: &TenantBlocks,
+    tier: Tier,
+    aggregate: Aggregate,
+    range: TimeRange,
+) -> Vec<Arc<BlockMeta>> {
+    let first = place(tier, day_of(range.start_ms));
+    let last = place(tier, day_of(range.end_ms).saturating_add(partition_days(tier)));
+    let partitions = blocks.rollups.range(first..=last).flat_map(|(_, blocks)| blocks);
+    let of_aggregate = |b: &&Arc<BlockMeta>| b.rollup.as_ref().is_some_and(|r| r.aggregate == aggregate);
+    partitions.filter(of_aggregate).filter(|b| range.overlaps(b.min_ms, b.max_ms)).cloned().collect()
+}
+
+/// A part in the making: the range and the blocks of a selection.
+struct Plan {
+    stretch: usize,
+    aggregate: Aggregate,
+    wish: Selection,
+    metas: Vec<Arc<BlockMeta>>,
+    of_samples: bool,
+}
+
+/// What every part wants, and the stretches by whether they are of the tier; `None` if the tier has no day of it.
+fn plans(
+    blocks: &TenantBlocks,
+    catalog: &Catalog,
+    tenant: &TenantId,
+    selection: &Selection,
+    wish: &TierWish,
+    (tier, stretches): (Tier, &[(i64, i64, bool)]),
+) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for (stretch, (first, last, of_tier)) in stretches.iter().enumerate() {
+        let start_ms = selection.start_ms.max(first.saturating_mul(DAY_MS).saturating_add(1));
+        let end_ms = selection.end_ms.min(last.saturating_add(1).saturating_mul(DAY_MS));
+        let range = TimeRange { start_ms, end_ms };
+        let part = |aggregate, metas| Plan {
+            stretch,
+            aggregate,
+            wish: Selection { start_ms, end_ms, ..selection.clone() },
+            metas,
+            of_samples: !of_tier,
+        };
+        if !of_tier {
+            plans.push(part(Aggregate::Last, blocks_of(catalog, tenant, range)));
+            continue;
+        }
+        let always = match wish.aggregates.is_empty() {
+            true => &[Aggregate::Last][..],
+            false => &[Aggregate::Last, Aggregate::Count][..],
+        };
+        let others = wish.aggregates.iter().filter(|aggregate| !always.contains(aggregate));
+        for aggregate in always.iter().chain(others) {
+            plans.push(part(*aggregate, blocks_of_tier(blocks, tier, *aggregate, range)));
+        }
+    }
+    plans
+}
+
+impl Lake {
+    /// Like [`Lake::select`], but from a tier as far as that gives the same answers; `None` when no tier does,
+    /// or when series have histograms or sets and the wish is for intervals.
+    ///
+    /// # Errors
+    /// As [`Lake::select`].
+    pub async fn select_tier(
+        &self,
+        tenant: &TenantId,
+        selection: &Selection,
+        wish: &TierWish,
+    ) -> Result<Option<TierSelection>, LakeError> {
+        self.refresh_for_query().await?;
+        let fits = |tier: &Tier| {
+            wish.tier.is_none_or(|only| only == *tier)
+                && wish.grid_ms > 0
+                && wish.grid_ms % tier.width_ms() == 0
+        };
+        let tiers: Vec<Tier> = Tier::ALL.into_iter().rev().filter(fits).collect();
+        let days = day_of(selection.start_ms)..=day_of(selection.end_ms);
+        // Tiers hold little of what lies farther apart than any data: then it is not worth the walk.
+        let too_long = days.end().saturating_sub(*days.start()) > 366 * 100;
+        if tiers.is_empty() || selection.start_ms > selection.end_ms || too_long {
+            return Ok(None);
+        }
+        let planned = {
+            let state = self.state();
+            let Some(blocks) = state.catalog.tenants.get(tenant) else { return Ok(None) };
+            let touched = touched(&state.head, &state.catalog, tenant, selection);
+            let mut best: Option<(Tier, Vec<(i64, i64, bool)>, i64)> = None;
+            for tier in tiers {
+                let stretches = stretches(blocks, tier, &touched, days.clone());
+                let of_tier = |(first, last, _): &(i64, i64, bool)| last - first + 1;
+                let covered: i64 = stretches.iter().filter(|s| s.2).map(of_tier).sum();
+                let rolled = days.clone().any(|day| blocks.rolled(tier, day).is_some());
+                let better = best.as_ref().is_none_or(|(_, _, most)| covered > *most);
+                if rolled && covered > 0 && stretches.len() <= MAX_STRETCHES && better {
+                    best = Some((tier, stretches, covered));
+                }
+            }
+            let Some((tier, stretches, _)) = best else { return Ok(None) };
+            let plans = plans(blocks, &state.catalog, tenant, selection, wish, (tier, &stretches));
+            let guard = self.snapshots.hold(state.catalog.version);
+            // Hot samples under the same lock as the blocks: in the one or in the other, never in both.
+            let mut heads = Vec::with_capacity(plans.len());
+            for plan in &plans {
+                let mut found = Found::default();
+                if plan.of_samples {
+                    let mut builder = Builder::new(&plan.wish);
+                    builder.add_head(&state.head, tenant)?;
+                    found = builder.found;
+                }
+                heads.push(found);
+            }
+            (tier, stretches, plans, heads, guard)
+        };
+        let (tier, of, plans, heads, _guard) = planned;
+        let mut stretches: Vec<Stretch> =
+            of.iter().map(|(_, _, of_tier)| Stretch { parts: Vec::new(), of_tier: *of_tier }).collect();
+        for (plan, found) in plans.iter().zip(heads) {
+            let mut builder = Builder::new(&plan.wish);
+            builder.found = found;
+            let selection = self.complete(tenant, builder, &plan.metas).await?;
+            if !wish.aggregates.is_empty()
+                && plan.aggregate == Aggregate::Last
+                && !selection.has_only_floats()
+            {
+                return Ok(None);
+            }
+            let part = Part { aggregate: plan.aggregate, selection, places: Vec::new() };
+            stretches[plan.stretch].parts.push(part);
+        }
+        let series = unite(&mut stretches);
+        if series.len() > selection.max_series {
+            let limit = selection.max_series as u64;
+            return Err(LakeError::Limit {
+                what: "series of a selection",
+                found: series.len() as u64,
+                limit,
+            });
+        }
+        Ok(Some(TierSelection { tier, series, stretches }))
+    }
+}
+
+/// The series of all parts, and in each part where it has them.
+fn unite(stretches: &mut [Stretch]) -> Vec<SeriesInfo> {
+    let key = |info: &SeriesInfo| (info.labels.clone(), info.temporality == Temporality::Delta);
+    let mut all: Vec<SeriesInfo> = Vec::new();
+    for stretch in &*stretches {
+        // Every series of a tier has a last sample.
+        let Some(part) = stretch.parts.first() else { continue };
+        all.extend(part.selection.series().iter().cloned());
+    }
+    all.sort_by_key(&key);
+    all.dedup_by(|later, first| {
+        let same = key(later) == key(first);
+        if same && first.kind == weir_model::MetricKind::Unknown {
+            first.kind = later.kind;
+        }
+        same
+    });
+    for part in stretches.iter_mut().flat_map(|stretch| &mut stretch.parts) {
+        let own = part.selection.series();
+        let mut next = 0;
+        part.places = Vec::with_capacity(all.len());
+        for info in &all {
+            let here =
+                own.get(next).is_some_and(|o| o.labels == info.labels && o.temporality == info.temporality);
+            part.places.push(if here { next as u32 } else { NONE });
+            next += usize::from(here);
+        }
+    }
+    all
+}
