@@ -24,6 +24,9 @@ const MAX_STRETCHES: usize = 64;
 /// Stands for a series that a part of a selection does not have.
 const NONE: u32 = u32::MAX;
 
+/// First and last of days in a row, and whether they are read from the tier.
+type DayRun = (i64, i64, bool);
+
 /// What a query can work with instead of samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierWish {
@@ -200,8 +203,8 @@ fn stretches(
     tier: Tier,
     touched: &BTreeMap<i64, u64>,
     days: std::ops::RangeInclusive<i64>,
-) -> Vec<(i64, i64, bool)> {
-    let mut stretches: Vec<(i64, i64, bool)> = Vec::new();
+) -> Vec<DayRun> {
+    let mut stretches: Vec<DayRun> = Vec::new();
     for day in days {
         let generation = touched.get(&day).copied();
         let of_tier = match blocks.rolled(tier, day) {
@@ -247,7 +250,7 @@ fn plans(
     tenant: &TenantId,
     selection: &Selection,
     wish: &TierWish,
-    (tier, stretches): (Tier, &[(i64, i64, bool)]),
+    (tier, stretches): (Tier, &[DayRun]),
 ) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (stretch, (first, last, of_tier)) in stretches.iter().enumerate() {
@@ -295,7 +298,7 @@ impl Lake {
                 && wish.grid_ms > 0
                 && wish.grid_ms % tier.width_ms() == 0
         };
-        let tiers: Vec<Tier> = Tier::ALL.into_iter().rev().filter(fits).collect();
+        let mut tiers: Vec<Tier> = Tier::ALL.into_iter().rev().filter(fits).collect();
         let days = day_of(selection.start_ms)..=day_of(selection.end_ms);
         // Tiers hold little of what lies farther apart than any data: then it is not worth the walk.
         let too_long = days.end().saturating_sub(*days.start()) > 366 * 100;
@@ -305,15 +308,18 @@ impl Lake {
         let planned = {
             let state = self.state();
             let Some(blocks) = state.catalog.tenants.get(tenant) else { return Ok(None) };
+            tiers.retain(|tier| days.clone().any(|day| blocks.rolled(*tier, day).is_some()));
+            if tiers.is_empty() {
+                return Ok(None);
+            }
             let touched = touched(&state.head, &state.catalog, tenant, selection);
-            let mut best: Option<(Tier, Vec<(i64, i64, bool)>, i64)> = None;
+            let mut best: Option<(Tier, Vec<DayRun>, i64)> = None;
             for tier in tiers {
                 let stretches = stretches(blocks, tier, &touched, days.clone());
-                let of_tier = |(first, last, _): &(i64, i64, bool)| last - first + 1;
+                let of_tier = |(first, last, _): &DayRun| last - first + 1;
                 let covered: i64 = stretches.iter().filter(|s| s.2).map(of_tier).sum();
-                let rolled = days.clone().any(|day| blocks.rolled(tier, day).is_some());
                 let better = best.as_ref().is_none_or(|(_, _, most)| covered > *most);
-                if rolled && covered > 0 && stretches.len() <= MAX_STRETCHES && better {
+                if covered > 0 && stretches.len() <= MAX_STRETCHES && better {
                     best = Some((tier, stretches, covered));
                 }
             }
