@@ -11,5 +11,5 @@ SELECT r.tenant, r.res, r.metric, r.labels, r.kind, r.temporality, r.id, s.times
             THEN coalesce(s.value, (r.base + r.step * s.units) / r.divisor) END AS value,
        s.histogram, s.set,
        s.block = max(s.block) OVER (PARTITION BY r.tenant, r.res, r.id, s.timestamp) AS latest
-FROM read_parquet('blocks/**/samples-*.parquet', hive_partitioning = true) s
-JOIN read_parquet('blocks/**/series-*.parquet', hive_partitioning = true) r USING (block, series);
+FROM read_parquet('blocks/tenant=*/res=raw/**/samples-*.parquet', hive_partitioning = true) s
+JOIN read_parquet('blocks/tenant=*/res=raw/**/series-*.parquet', hive_partitioning = true) r USING (block, series);
