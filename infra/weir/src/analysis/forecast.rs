@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use weir_insight::{MAX_FORECAST_VALUES, MAX_HORIZON, forecast as predict, median};
+use weir_insight::{
+    MAX_FORECAST_VALUES, MAX_HORIZON, calendar_seasons, evenly, forecast as predict, usual_step,
+};
 
 use super::detect::is_closed;
 use super::moment::Form;
@@ -13,8 +15,6 @@ use super::rows::Rows;
 
 /// Most rows of a file.
 const MAX_ROWS: usize = 5_000_000;
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Settings of `weir forecast`.
 #[derive(Debug, Clone, Args)]
@@ -62,13 +62,15 @@ fn run(rows: &mut Rows, horizon: usize, out: &mut impl Write) -> Result<()> {
     }
     let Some(form) = form else { bail!("there are no rows to forecast from") };
     points.sort_by_key(|(ms, _)| *ms);
-    let Some(step) = step(&points) else {
+    let (times, values): (Vec<i64>, Vec<f64>) = points.into_iter().unzip();
+    let (Some(step), Some(newest)) = (usual_step(&times), times.last()) else {
         bail!("at least two rows at different times are needed to tell the step");
     };
-    let values = grid(&points, step);
-    let newest = points.last().map_or(0, |(ms, _)| *ms);
+    let values = evenly(&times, &values, step, MAX_FORECAST_VALUES);
+    // A season needs two turns to show.
+    let seasons = calendar_seasons(step, MAX_FORECAST_VALUES / 2);
     let forecast =
-        predict(&values, horizon, &periods(step)).context("no row has a finite value to forecast from")?;
+        predict(&values, horizon, &seasons).context("no row has a finite value to forecast from")?;
     writeln!(out, "timestamp,forecast,lower,upper")?;
     let bands = forecast.lower.iter().zip(&forecast.upper);
     for (ahead, (value, (lower, upper))) in (1..).zip(forecast.values.iter().zip(bands)) {
@@ -76,46 +78,6 @@ fn run(rows: &mut Rows, horizon: usize, out: &mut impl Write) -> Result<()> {
         writeln!(out, "{at},{value},{lower},{upper}")?;
     }
     Ok(out.flush()?)
-}
-
-/// The usual distance of neighbouring times, in milliseconds.
-fn step(points: &[(i64, f64)]) -> Option<i64> {
-    let distances: Vec<f64> =
-        points.windows(2).map(|w| (w[1].0 - w[0].0) as f64).filter(|ms| *ms > 0.0).collect();
-    let usual = median(&distances).round();
-    (usual >= 1.0).then_some(usual as i64)
-}
-
-/// The newest values at even steps that end at the newest time: where several fall together their mean,
-/// where none does NaN.
-fn grid(points: &[(i64, f64)], step: i64) -> Vec<f64> {
-    let newest = points.last().map_or(0, |(ms, _)| *ms);
-    let mut sums = vec![(0.0, 0.0); MAX_FORECAST_VALUES];
-    let mut longest = 0;
-    for (ms, value) in points.iter().rev() {
-        let back = ((newest - ms + step / 2) / step) as usize;
-        if back >= MAX_FORECAST_VALUES {
-            break;
-        }
-        longest = back + 1;
-        if value.is_finite() {
-            sums[back].0 += 1.0;
-            // A running mean, which large values do not overflow.
-            sums[back].1 += (value - sums[back].1) / sums[back].0;
-        }
-    }
-    sums[..longest].iter().rev().map(|(count, mean)| if *count > 0.0 { *mean } else { f64::NAN }).collect()
-}
-
-/// The seasons that data of this step may have, in steps: hour, day, week, year.
-fn periods(step: i64) -> Vec<usize> {
-    let seasons = [HOUR_MS, DAY_MS, 7 * DAY_MS, 365 * DAY_MS];
-    // A season of two or three steps is no shape; one of thousands would need years of data.
-    let whole = seasons.iter().filter(|season| **season >= 4 * step);
-    whole
-        .map(|season| ((season + step / 2) / step) as usize)
-        .filter(|p| *p <= MAX_FORECAST_VALUES / 2)
-        .collect()
 }
 
 #[cfg(test)]

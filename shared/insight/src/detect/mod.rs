@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use self::shapes::Book;
 use self::tail::Tail;
 
-pub use self::newest::anomaly_score;
+pub use self::newest::{anomaly_score, expected_band};
 
 /// Rows per point of the shapes that are looked at; a shape has eight points.
 const BLOCKS: [usize; 4] = [1, 2, 4, 8];

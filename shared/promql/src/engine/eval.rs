@@ -22,6 +22,7 @@ use super::pipe::{Held, Instant, Map, Pipe, Source, Windows};
 use super::plan::{Kind, Node, Select, SubqueryPlan};
 use super::repeats::Repeats;
 use super::sort;
+use super::statistics;
 use super::window::Spec;
 use crate::ast::WindowEdges;
 use crate::storage::SeriesSet;
@@ -182,6 +183,9 @@ impl<'e> Evaluator<'e> {
             Kind::SortByLabel { input, labels, descending } => {
                 self.note_sort(node, grid);
                 sort::by_labels(self.series(input, grid)?.take(), labels, *descending)
+            }
+            Kind::Outliers { input, by } => {
+                statistics::outliers(self.series(input, grid)?.take(), by, grid, self.ledger)?
             }
             Kind::HistogramQuantile { quantile, input } => {
                 let q = self.scalars(quantile, grid)?;

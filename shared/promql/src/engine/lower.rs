@@ -10,6 +10,7 @@ use super::instant::Output;
 use super::plan::{Kind, MapFunction, Node, RangeFunction, Select, SubqueryPlan};
 use super::query::Query;
 use super::repeats::Repeated;
+use super::statistics::Statistic;
 use crate::ast::{
     Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Call, Expr, MatrixSelector, Node as Ast, Position,
     Subquery, ValueType, VectorSelector, WindowEdges,
@@ -475,7 +476,9 @@ fn call_kind(name: &str, mut args: Args<'_>, absent: Labels) -> Result<Kind, Que
         let range = args.iter().position(|a| matches!(a.kind, Kind::Range(_) | Kind::Subquery(_)));
         let source = Box::new(args.remove(range.ok_or_else(|| too_few(name))?));
         let wanted = match function {
-            RangeFunction::PredictLinear | RangeFunction::Quantile => 1,
+            RangeFunction::PredictLinear
+            | RangeFunction::Quantile
+            | RangeFunction::Statistic(Statistic::Forecast) => 1,
             RangeFunction::DoubleExponentialSmoothing => 2,
             _ => 0,
         };
@@ -523,6 +526,7 @@ fn call_kind(name: &str, mut args: Args<'_>, absent: Labels) -> Result<Kind, Que
             labels: args.texts()?,
             descending: name == "sort_by_label_desc",
         },
+        "outlier_score" => Kind::Outliers { input: args.next()?, by: args.texts()? },
         "histogram_quantile" => Kind::HistogramQuantile { quantile: args.next()?, input: args.next()? },
         "histogram_fraction" => {
             Kind::HistogramFraction { lower: args.next()?, upper: args.next()?, input: args.next()? }

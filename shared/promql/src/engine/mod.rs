@@ -46,6 +46,7 @@ mod result;
 mod select_k;
 mod sort;
 mod starts;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -87,6 +87,15 @@ pub(crate) fn fill(
             two_floats(samples, context, out, |w| smoothed(w.vs, arg(0, w.step), arg(1, w.step)))
         }
         F::Distinct => distinct(samples, context, out),
+        F::Statistic(statistic) => windows(samples, context, out, |w, context| {
+            // One window may take milliseconds, so the clock is looked at in each.
+            context.ledger.check()?;
+            if w.vs.is_empty() {
+                return Ok(Out::Nothing);
+            }
+            note_ignored(w, context);
+            Ok(statistic.of(w, arg(0, w.step))?.map_or(Out::Nothing, Out::Float))
+        }),
         F::Rate | F::Increase | F::Delta | F::Irate | F::Idelta => {
             Err(QueryError::Internal(format!("{function:?} is not evaluated here")))
         }

@@ -6,6 +6,7 @@ use weir_model::{Histogram, Labels, Matcher, Moment};
 
 use super::grid::Grid;
 use super::instant::Output;
+use super::statistics::Statistic;
 use crate::ast::{AggregateOp, BinaryOp, Grouping, Position, VectorMatching, WindowEdges};
 
 /// An expression to evaluate.
@@ -76,6 +77,11 @@ pub(crate) enum Kind {
         labels: Vec<String>,
         descending: bool,
     },
+    /// `outlier_score`: how far each series stands from those that share the labels.
+    Outliers {
+        input: Box<Node>,
+        by: Vec<String>,
+    },
     HistogramQuantile {
         quantile: Box<Node>,
         input: Box<Node>,
@@ -138,6 +144,7 @@ impl Node {
             | Kind::LabelJoin { input: inner, .. }
             | Kind::Sort { input: inner, .. }
             | Kind::SortByLabel { input: inner, .. }
+            | Kind::Outliers { input: inner, .. }
             | Kind::Info { input: inner, .. } => vec![inner],
             Kind::Subquery(plan) => vec![&plan.inner],
             Kind::ScalarBinary(_, left, right)
@@ -181,6 +188,7 @@ impl Kind {
             Self::HistogramQuantile { .. }
             | Self::HistogramQuantiles { .. }
             | Self::HistogramFraction { .. } => "function of histograms",
+            Self::Outliers { .. } => "function of groups",
             Self::Aggregate { .. } => "aggregation",
             Self::Binary { .. } => "operator between vectors",
             Self::Info { .. } => "info series joined",
@@ -294,6 +302,8 @@ pub(crate) enum RangeFunction {
     TsOfMin,
     TsOfMax,
     Distinct,
+    /// One of Weir's own.
+    Statistic(Statistic),
 }
 
 impl RangeFunction {
@@ -326,7 +336,7 @@ impl RangeFunction {
             "ts_of_min_over_time" => Self::TsOfMin,
             "ts_of_max_over_time" => Self::TsOfMax,
             "distinct_over_time" => Self::Distinct,
-            _ => return None,
+            _ => return Statistic::from_name(name).map(Self::Statistic),
         })
     }
 

@@ -101,3 +101,72 @@ fn a_cumulative_and_a_delta_series_of_the_same_labels_stay_apart() {
     // 12 from the delta series, 2 stretched from 10 s to 20 s from the cumulative one.
     assert!((got - 16.0).abs() < 1e-9, "{got}");
 }
+
+/// Samples of one series, a minute apart, the last of them at `at(values.len() - 1)`.
+fn every_minute(name: &str, values: &[f64]) -> MemoryStorage {
+    let mut storage = MemoryStorage::new();
+    let about = SelectedSeries {
+        labels: labels(&[("__name__", name)]),
+        kind: MetricKind::Gauge,
+        temporality: Temporality::Cumulative,
+    };
+    let timestamps = (0..values.len() as i64).map(|i| i * 60_000).collect();
+    storage.push_series(about, Samples { timestamps, values: values.to_vec(), ..Samples::default() });
+    storage
+}
+
+#[test]
+fn anomalies_bands_forecasts_and_trends_are_functions_of_ranges() {
+    let wave = |minute: usize| 50.0 + 10.0 * (minute as f64 * std::f64::consts::TAU / 60.0).sin();
+    let mut values: Vec<f64> = (0..300).map(wave).collect();
+    values.push(wave(300) + 40.0);
+    let storage = every_minute("load", &values);
+    let (good, bad) = (299 * 60_000, 300 * 60_000);
+    for (query, at, low, high) in [
+        ("anomaly_score(load[5h])", good, 0.0, 0.9),
+        ("anomaly_score(load[5h])", bad, 0.999, 1.0),
+        ("seasonal_band_upper(load[5h])", bad, 49.0, 51.0),
+        ("seasonal_band_lower(load[5h])", bad, 49.0, 51.0),
+        ("forecast(load[5h], 900)", good, wave(314) - 0.5, wave(314) + 0.5),
+        ("forecast(load[5h], 930)", good, wave(315) - 1.0, wave(314) + 1.0),
+        ("forecast(load[5h], 0)", good, wave(299), wave(299)),
+        ("trend(load[10m])", 50 * 60_000, 0.0, 0.02),
+        ("trend((load * 0 + time())[1h:1m])", good, 1.0 - 1e-9, 1.0 + 1e-9),
+    ] {
+        let answer = instant(&storage, query, at).unwrap();
+        let got = floats(&answer)[0].1;
+        assert!((low - 1e-9..=high + 1e-9).contains(&got), "{query} at {at}: {got}");
+    }
+    for query in ["anomaly_score(load[8m])", "forecast(load[30s], 60)", "trend(load[30s])"] {
+        assert!(floats(&instant(&storage, query, good).unwrap()).is_empty(), "{query} has too few samples");
+    }
+    for (query, want) in [
+        ("forecast(load[1h], -5)", "invalid horizon in forecast(): -5"),
+        ("forecast(load[1h], 1e6)", "at most 1000 are possible"),
+    ] {
+        let error = instant(&storage, query, good).unwrap_err().to_string();
+        assert!(error.contains(want), "{query}: {error}");
+    }
+}
+
+#[test]
+fn outliers_are_scored_among_all_series_or_those_of_a_group() {
+    let storage = super::loaded(
+        r#"disk{job="a", host="1"} 10
+            disk{job="a", host="2"} 11
+            disk{job="a", host="3"} 9
+            disk{job="a", host="4"} 90
+            disk{job="b", host="5"} 90
+            disk{job="b", host="6"} 91
+            disk{job="b", host="7"} 89"#,
+    );
+    let far = |query: &str| -> Vec<String> {
+        let scores = floats(&instant(&storage, query, 0).unwrap());
+        assert_eq!(scores.len(), 7, "{query}: {scores:?}");
+        scores.into_iter().filter(|(_, score)| score.abs() > 3.5).map(|(labels, _)| labels).collect()
+    };
+    let low = ["1", "2", "3"].map(|host| format!("{{host=\"{host}\", job=\"a\"}}"));
+    assert_eq!(far("outlier_score(disk)"), low, "most of all disks are at about 90");
+    let [only] = &far("outlier_score(disk, \"job\")")[..] else { panic!("not one outlier") };
+    assert!(only.contains("host=\"4\"") && !only.contains("disk"), "{only}");
+}
