@@ -36,8 +36,8 @@ const FARTHEST: f64 = 1e12;
 /// that surprises compare across views and series. The combined surprise becomes a score, unless a higher
 /// one came shortly before: an anomaly is told once, and the score settles while it lasts.
 ///
-/// Takes a few microseconds and at most 350 kB, however long the series. Neither the unit nor the zero of
-/// the values matters.
+/// Takes tens of microseconds a row and at most 350 kB, however long the series. Neither the unit nor the
+/// zero of the values matters.
 #[derive(Debug, Clone)]
 pub struct Detector {
     rows: u64,
