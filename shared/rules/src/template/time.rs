@@ -20,13 +20,14 @@ pub fn rfc3339(ms: i64) -> String {
     go_time(ms).replacen(' ', "T", 1).replace(" +0000 UTC", "Z")
 }
 
-/// A Unix time in seconds as milliseconds, where it is one that prints.
+/// A Unix time in seconds as milliseconds: cut, not rounded, from what fits into 64 bits of nanoseconds.
 pub(super) fn from_seconds(seconds: f64) -> Result<i64, String> {
-    // The years 1 to 9999, which is what prints in four digits.
-    if (-62_135_596_800.0..253_402_300_800.0).contains(&seconds) {
-        Ok((seconds * 1000.0).round() as i64)
+    let nanos = seconds * 1e9;
+    if nanos.abs() < i64::MAX as f64 {
+        Ok(nanos as i64 / 1_000_000)
     } else {
-        Err(format!("{} cannot be represented as a time", general_precision(seconds, 4)))
+        let shown = general_precision(nanos, 17);
+        Err(format!("{shown} cannot be represented as a nanoseconds timestamp since it overflows int64"))
     }
 }
 
