@@ -7,9 +7,9 @@ use weir_model::{Histogram, Samples, UniqueSet};
 use zstd::bulk::Decompressor;
 
 use super::chunk::{Location, MAX_PAGE_BYTES};
-use super::delta;
 use super::error::BlockError;
 use super::index::{BlockIndex, Entry};
+use super::integers::Integers;
 use super::levels::{NO_SLOT, Slots};
 use super::plan::{BlockPages, columns_of};
 
@@ -41,9 +41,8 @@ struct Optional {
 /// decode each page once.
 pub struct BlockCursor<'a> {
     pages: &'a BlockPages,
-    raw: Vec<u8>,
-    timestamps: Decoded<Vec<i64>>,
-    units: Decoded<Vec<i64>>,
+    timestamps: Decoded<Integers>,
+    units: Decoded<Integers>,
     optional: [Decoded<Optional>; 3],
 }
 
@@ -51,7 +50,6 @@ impl<'a> BlockCursor<'a> {
     pub(super) fn new(pages: &'a BlockPages) -> Self {
         Self {
             pages,
-            raw: Vec::new(),
             timestamps: Decoded::default(),
             units: Decoded::default(),
             optional: Default::default(),
@@ -96,12 +94,12 @@ impl<'a> BlockCursor<'a> {
         let wanted = columns_of(entry);
         let index = self.pages.index();
         let location = index.pages[page].columns;
-        self.load_integers(page, TIMESTAMP, location[TIMESTAMP])?;
         // The series' rows within the page.
         let page_start = index.page_rows[page];
         let from = entry.first_row.saturating_sub(page_start) as usize;
         let end = (entry.first_row + u64::from(entry.rows) - page_start) as usize;
-        let times = &self.timestamps.content;
+        self.load_integers(page, TIMESTAMP, location[TIMESTAMP], end)?;
+        let times = self.timestamps.content.values();
         let end = end.min(times.len());
         let Some(own) = times.get(from..end) else {
             return Err(BlockError::damaged(format!("rows {from}..{end} of a page of {}", times.len())));
@@ -112,21 +110,21 @@ impl<'a> BlockCursor<'a> {
             return Ok(());
         }
         if wanted[UNITS] {
-            self.load_integers(page, UNITS, location[UNITS])?;
+            self.load_integers(page, UNITS, location[UNITS], end)?;
         }
         for column in [VALUE, HISTOGRAM, SET] {
             if wanted[column] && location[column].size > 0 {
                 self.load_optional(page, column, location[column])?;
             }
         }
-        let times = &self.timestamps.content[first..end];
+        let times = &self.timestamps.content.values()[first..end];
         let optional = |column: usize| {
             let decoded = &self.optional[column - VALUE];
             (wanted[column] && decoded.page == Some(page)).then_some(&decoded.content)
         };
         let (values, histograms, sets) = (optional(VALUE), optional(HISTOGRAM), optional(SET));
         if values.is_none() && histograms.is_none() && sets.is_none() {
-            let Some(units) = self.units.content.get(first..end).filter(|_| wanted[UNITS]) else {
+            let Some(units) = self.units.content.values().get(first..end).filter(|_| wanted[UNITS]) else {
                 return Err(BlockError::damaged(format!("page {page} has no values for its series")));
             };
             into.timestamps.extend_from_slice(times);
@@ -148,7 +146,7 @@ impl<'a> BlockCursor<'a> {
                 into.values.push(f64::from_le_bytes(bytes));
             } else if wanted[UNITS] {
                 into.timestamps.push(at);
-                append_decimals(entry, &self.units.content[row..=row], &mut into.values);
+                append_decimals(entry, &self.units.content.values()[row..=row], &mut into.values);
             } else {
                 return Err(BlockError::damaged(format!("row {row} of page {page} has no value")));
             }
@@ -156,20 +154,30 @@ impl<'a> BlockCursor<'a> {
         Ok(())
     }
 
-    fn load_integers(&mut self, page: usize, column: usize, location: Location) -> Result<(), BlockError> {
+    /// Unpacks a page's integers up to row `upto`.
+    fn load_integers(
+        &mut self,
+        page: usize,
+        column: usize,
+        location: Location,
+        upto: usize,
+    ) -> Result<(), BlockError> {
         let target = if column == TIMESTAMP { &mut self.timestamps } else { &mut self.units };
-        if target.page == Some(page) {
-            return Ok(());
+        let damaged = || BlockError::damaged(format!("integers at byte {}", location.offset));
+        if target.page != Some(page) {
+            target.page = None;
+            let rows = self.pages.index().pages[page].rows as usize;
+            // At worst each value takes 64 bits, and each block of 128 a header of 14 bytes.
+            let most = rows.next_multiple_of(128) * 9 + 64;
+            target.content.refill(rows, |raw| decompress(self.pages, location, most, raw))?;
+            target.content.begin().ok_or_else(damaged)?;
+            target.page = Some(page);
         }
-        target.page = None;
-        let rows = self.pages.index().pages[page].rows as usize;
-        // At worst each value takes 64 bits, and each block of 128 a header of 14 bytes.
-        let most = rows.next_multiple_of(128) * 9 + 64;
-        decompress(self.pages, location, most, &mut self.raw)?;
-        delta::decode(&self.raw, rows, &mut target.content)
-            .ok_or_else(|| BlockError::damaged(format!("integers at byte {}", location.offset)))?;
-        target.page = Some(page);
-        Ok(())
+        let done = target.content.unpack(upto);
+        if done.is_none() {
+            target.page = None;
+        }
+        done.ok_or_else(damaged)
     }
 
     fn load_optional(&mut self, page: usize, column: usize, location: Location) -> Result<(), BlockError> {

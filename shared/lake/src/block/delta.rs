@@ -7,15 +7,10 @@
 //! neighbours, and may round widths up to whole bytes, which Zstandard compresses better where values repeat.
 
 /// Values in a miniblock: the smallest the format allows.
-const MINI: usize = 32;
+pub(super) const MINI: usize = 32;
 /// What a 64-bit miniblock counts for when minima are compared: nearly all of its bytes are zero and
 /// vanish in compression.
 const OUTLIER_BITS: u32 = 24;
-/// Bytes an unpacking step may look at beyond the packed bits.
-const SLACK: usize = 16;
-/// Largest block that is read; writers use 128, or a few times that.
-const MAX_BLOCK: usize = 65_536;
-
 /// How widths are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Widths {
@@ -122,102 +117,6 @@ fn pack(mini: &[i64], minimum: i64, width: u32, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// Replaces `out` by the values of an encoded page, which must hold `rows` of them.
-///
-/// `None` when the bytes are damaged. Never allocates beyond `rows` values.
-pub(super) fn decode(bytes: &[u8], rows: usize, out: &mut Vec<i64>) -> Option<()> {
-    let mut input = bytes;
-    let block = usize::try_from(take_varint(&mut input)?).ok()?;
-    let minis = usize::try_from(take_varint(&mut input)?).ok()?;
-    let count = usize::try_from(take_varint(&mut input)?).ok()?;
-    let first = take_zigzag(&mut input)?;
-    if count != rows || block == 0 || block > MAX_BLOCK || minis.checked_mul(MINI) != Some(block) {
-        return None;
-    }
-    // Whole miniblocks are unpacked, so the last may write up to 31 values too many; they are cut off.
-    out.clear();
-    out.resize(rows.next_multiple_of(MINI) + MINI, 0);
-    if rows == 0 {
-        out.clear();
-        return Some(());
-    }
-    out[0] = first;
-    let mut last = first;
-    let mut at = 1;
-    while at < rows {
-        let minimum = take_zigzag(&mut input)?;
-        let (widths, rest) = input.split_at_checked(minis)?;
-        input = rest;
-        for &width in widths {
-            if at >= rows {
-                break;
-            }
-            if width > 64 {
-                return None;
-            }
-            let target: &mut [i64; MINI] = out.get_mut(at..at + MINI)?.try_into().ok()?;
-            let packed = usize::from(width) * MINI / 8;
-            if input.len() >= packed + SLACK {
-                unpack(input, width, minimum, &mut last, target);
-            } else {
-                let mut padded = [0_u8; MINI * 8 + SLACK];
-                padded[..packed].copy_from_slice(input.get(..packed)?);
-                unpack(&padded, width, minimum, &mut last, target);
-            }
-            input = &input[packed..];
-            at += MINI;
-            if at > rows {
-                // The padding moved `last` on, but nothing follows it.
-                break;
-            }
-        }
-    }
-    out.truncate(rows);
-    Some(())
-}
-
-/// Unpacks one miniblock and adds its differences up. `input` holds the packed bytes and [`SLACK`] more.
-#[inline]
-fn unpack(input: &[u8], width: u8, minimum: i64, last: &mut i64, out: &mut [i64; MINI]) {
-    macro_rules! by_width {
-        ($($w:literal)*) => {
-            match width {
-                0 => {
-                    for value in out.iter_mut() {
-                        *last = last.wrapping_add(minimum);
-                        *value = *last;
-                    }
-                }
-                $($w => unpack_width::<$w>(input, minimum, last, out),)*
-                _ => {}
-            }
-        };
-    }
-    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
-        33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64);
-}
-
-#[inline]
-fn unpack_width<const W: usize>(input: &[u8], minimum: i64, last: &mut i64, out: &mut [i64; MINI]) {
-    let mask = if W == 64 { u64::MAX } else { (1_u64 << W) - 1 };
-    // One check here lets the compiler drop those in the loop, whose offsets it knows.
-    let Some(input) = input.get(..4 * W + SLACK) else { return };
-    let mut sum = *last;
-    for (index, value) in out.iter_mut().enumerate() {
-        let (byte, shift) = (index * W / 8, index * W % 8);
-        let mut raw = [0_u8; 8];
-        raw.copy_from_slice(&input[byte..byte + 8]);
-        let mut bits = u64::from_le_bytes(raw) >> shift;
-        if W > 57 && shift > 0 {
-            // The value reaches into a ninth byte.
-            bits |= u64::from(input[byte + 8]) << (64 - shift);
-        }
-        sum = sum.wrapping_add(minimum).wrapping_add((bits & mask) as i64);
-        *value = sum;
-    }
-    *last = sum;
-}
-
 /// Appends an unsigned LEB128 integer.
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -256,6 +155,7 @@ pub(super) fn take_zigzag(input: &mut &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::integers::Integers;
     use super::*;
     use proptest::prelude::*;
 
@@ -266,11 +166,22 @@ mod tests {
     ];
 
     fn round_trip(values: &[i64], packing: Packing) -> Vec<u8> {
-        let (mut out, mut back) = (Vec::new(), Vec::new());
+        let mut out = Vec::new();
         encode(values, packing, &mut out);
-        decode(&out, values.len(), &mut back).unwrap();
-        assert_eq!(back, values, "{packing:?}");
+        assert_eq!(read(&out, values.len(), &[values.len()]).unwrap(), values, "{packing:?}");
         out
+    }
+
+    /// Reads so many rows, in steps.
+    fn read(bytes: &[u8], rows: usize, steps: &[usize]) -> Option<Vec<i64>> {
+        let mut page = Integers::default();
+        page.refill(rows, |raw| raw.extend_from_slice(bytes));
+        page.begin()?;
+        for &upto in steps {
+            page.unpack(upto)?;
+            assert!(page.values().len() >= upto.min(rows));
+        }
+        Some(page.values().to_vec())
     }
 
     #[test]
@@ -310,6 +221,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn values_are_the_same_however_far_one_reads_at_a_time(values: Vec<i64>, mut steps: Vec<u8>) {
+            let values = values.repeat(20);
+            let (rows, mut bytes) = (values.len(), Vec::new());
+            encode(&values, PACKINGS[0], &mut bytes);
+            let mut steps: Vec<usize> = steps.drain(..).map(|step| usize::from(step) * 8).collect();
+            let got = read(&bytes, rows, &steps).unwrap();
+            prop_assert_eq!(&got[..], &values[..got.len()]);
+            steps.push(rows);
+            prop_assert_eq!(read(&bytes, rows, &steps).unwrap(), values);
+        }
+
+        #[test]
         fn any_values_survive_a_round_trip(values: Vec<i64>, small: Vec<i8>) {
             let small: Vec<i64> = small.into_iter().map(i64::from).collect();
             for packing in PACKINGS {
@@ -320,14 +243,13 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, rows in 0..500_usize, mut values: Vec<i64>, at: usize, with: u8) {
-            let mut out = Vec::new();
-            let _ = decode(&bytes, rows, &mut out);
+            let _ = read(&bytes, rows, &[rows / 2, rows]);
             values.truncate(400);
             let mut encoded = Vec::new();
             encode(&values, PACKINGS[0], &mut encoded);
             let at = at % encoded.len();
             encoded[at] = with;
-            let _ = decode(&encoded, values.len(), &mut out);
+            let _ = read(&encoded, values.len(), &[values.len()]);
         }
     }
 }

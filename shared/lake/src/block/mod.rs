@@ -87,6 +87,7 @@ mod delta;
 mod error;
 mod exemplars_table;
 mod index;
+mod integers;
 mod levels;
 mod page_table;
 mod plan;
