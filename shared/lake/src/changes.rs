@@ -79,6 +79,10 @@ impl Writes {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
     hot: u64,
+    /// Key of the retention policy; empty for none.
+    policy: String,
+    /// Before this, samples may have expired since any mark.
+    complete_from_ms: i64,
     /// A hash of the names of the blocks of each hour that has any, ascending by hour.
     hours: Vec<(i64, u64)>,
 }
@@ -87,7 +91,7 @@ impl Mark {
     /// Memory that it takes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.hours.len() * size_of::<(i64, u64)>()
+        size_of::<Self>() + self.policy.len() + self.hours.len() * size_of::<(i64, u64)>()
     }
 
     /// The hours whose blocks differ, as inclusive milliseconds.
@@ -130,7 +134,9 @@ impl Lake {
         let state = self.state();
         let hot = state.head.tenant(tenant).map_or(0, |head| head.writes.version);
         let hours = hours_of(&state.catalog, tenant, TimeRange { start_ms, end_ms });
-        Ok(Mark { hot, hours })
+        let policy = state.catalog.retention_of(tenant).map_or_else(String::new, |policy| policy.key.clone());
+        let complete_from_ms = state.catalog.floors(tenant, self.clock.now_ms()).complete_from();
+        Ok(Mark { hot, policy, complete_from_ms, hours })
     }
 
     /// Where a tenant's data within a range may differ between two marks, as inclusive milliseconds in no
@@ -143,7 +149,13 @@ impl Lake {
         start_ms: i64,
         end_ms: i64,
     ) -> Vec<(i64, i64)> {
+        if then.policy != now.policy {
+            return vec![(start_ms, end_ms)];
+        }
         let mut changed = then.differing(now);
+        if now.complete_from_ms > i64::MIN {
+            changed.push((i64::MIN, now.complete_from_ms - 1));
+        }
         if let Some(head) = self.state().head.tenant(tenant) {
             changed.extend(head.writes.since(then.hot, TimeRange { start_ms, end_ms }));
         }
@@ -190,7 +202,7 @@ mod tests {
 
     #[test]
     fn hours_differ_when_they_come_go_or_change() {
-        let mark = |hours: &[(i64, u64)]| Mark { hot: 0, hours: hours.to_vec() };
+        let mark = |hours: &[(i64, u64)]| Mark { hours: hours.to_vec(), ..Mark::default() };
         let hour = |h: i64| (h * HOUR_MS, (h + 1) * HOUR_MS - 1);
         let (then, now) = (mark(&[(1, 7), (2, 8), (3, 9)]), mark(&[(2, 8), (3, 10), (4, 1)]));
         assert_eq!(then.differing(&now), [hour(1), hour(3), hour(4)]);

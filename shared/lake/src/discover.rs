@@ -105,15 +105,23 @@ impl Lake {
                 limit: MAX_SERIES as u64,
             })
         };
+        let floors;
+        let mut range = range;
         let (metas, _guard) = {
             let state = self.state();
+            floors = state.catalog.floors(tenant, self.clock.now_ms());
+            range.start_ms = range.start_ms.max(floors.nothing_before());
             if let Some(hot) = state.head.tenant(tenant) {
                 let extent = hot.extent();
                 let (min_ms, max_ms) = extent.times_ms;
                 let all_live = extent.live == hot.index.len();
                 if extent.live == 0 || !range.overlaps(min_ms, max_ms) {
                     // Series that pause, or nothing of that time.
-                } else if any_of.is_empty() && all_live && range.start_ms <= min_ms && max_ms <= range.end_ms
+                } else if any_of.is_empty()
+                    && all_live
+                    && range.start_ms <= min_ms
+                    && max_ms <= range.end_ms
+                    && floors.complete_from() <= min_ms
                 {
                     visit(&hot.index, Live::All);
                 } else {
@@ -122,7 +130,11 @@ impl Lake {
                     let mut live = Bitmap::new(hot.index.len());
                     for ordinal in matched {
                         let series = &hot.series[ordinal as usize];
-                        if !series.is_empty() && series.overlaps(range) {
+                        let floor = || floors.of(hot.index.get(ordinal).labels.borrowed());
+                        let expired = !series.is_empty()
+                            && series.bounds().0 < floors.complete_from()
+                            && series.bounds().1 < floor();
+                        if !series.is_empty() && series.overlaps(range) && !expired {
                             live.insert(ordinal);
                         }
                     }
@@ -136,8 +148,10 @@ impl Lake {
             let day = self.days.day(tenant, number);
             let blocks = self.open_blocks(&day, metas).await?;
             let contents = day.contents();
-            let within =
-                |block: &OpenBlock| range.start_ms <= block.meta.min_ms && block.meta.max_ms <= range.end_ms;
+            let within = |block: &OpenBlock| {
+                range.start_ms.max(floors.complete_from()) <= block.meta.min_ms
+                    && block.meta.max_ms <= range.end_ms
+            };
             // Often every hour has every series of its day.
             let is_all =
                 |block: &Arc<OpenBlock>| within(block) && block.places().len() == contents.index.len();
@@ -161,8 +175,14 @@ impl Lake {
                 for block in rest {
                     for (place, in_block) in block.find(&matched) {
                         let times = block.index.series_times(in_block);
-                        if times.is_some_and(|(min_ms, max_ms)| range.overlaps(min_ms, max_ms)) {
-                            live.insert(matched[place as usize]);
+                        let ordinal = matched[place as usize];
+                        let floor = || floors.of(contents.index.get(ordinal).labels.borrowed());
+                        let shown = |(min_ms, max_ms): (i64, i64)| {
+                            range.overlaps(min_ms, max_ms)
+                                && (min_ms >= floors.complete_from() || max_ms >= floor())
+                        };
+                        if times.is_some_and(shown) {
+                            live.insert(ordinal);
                         }
                     }
                 }

@@ -15,6 +15,12 @@ pub enum LakeError {
         /// The bound.
         limit: u64,
     },
+    /// What was asked for makes no sense.
+    #[error("refused: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// The bucket failed, or others kept changing the lake at the same time: trying again may help.
     #[error("the lake is unavailable: {what}")]
     Unavailable {

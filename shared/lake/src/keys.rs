@@ -17,6 +17,26 @@ pub(crate) const CHECKPOINTS: &str = "manifest/checkpoint-";
 /// Prefix of the blocks.
 pub(crate) const BLOCKS: &str = "blocks/";
 
+/// Prefix of the changes of retention policies.
+pub(crate) const RETENTION: &str = "retention/";
+
+/// Prefix of the changes of one scope: a tenant, or all tenants (the empty name).
+pub(crate) fn retention_prefix(scope: &str) -> String {
+    if scope.is_empty() { format!("{RETENTION}all/") } else { format!("{RETENTION}tenant={scope}/") }
+}
+
+/// A change of a retention policy.
+pub(crate) fn retention(scope: &str, number: u64) -> String {
+    format!("{}{number:020}.json", retention_prefix(scope))
+}
+
+/// Scope and number of a change's key.
+pub(crate) fn parse_retention(key: &str) -> Option<(String, u64)> {
+    let (folder, name) = key.strip_prefix(RETENTION)?.split_once('/')?;
+    let scope = if folder == "all" { "" } else { folder.strip_prefix("tenant=")? };
+    Some((scope.to_owned(), name.strip_suffix(".json")?.parse().ok()?))
+}
+
 /// Prefix of one shard's segments.
 pub(crate) fn shard_prefix(shard: ShardId) -> String {
     format!("{HOT}shard={}/", shard.0)

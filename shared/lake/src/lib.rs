@@ -26,6 +26,7 @@ mod manifest;
 mod merge;
 mod options;
 mod reader;
+mod retention;
 mod retry_keys;
 mod rollup;
 mod segment;
@@ -46,6 +47,9 @@ pub use garbage::GarbageReport;
 pub use lake::Lake;
 pub use options::LakeOptions;
 pub use reader::LakeReader;
+pub use retention::{
+    Ages, Condition, ExpireReport, RetentionChange, RetentionClass, RetentionError, RetentionPolicy,
+};
 pub use rollup::{RollupProgress, RollupReport, RollupWish, TierReader, TierSelection, TierWish};
 pub use select::{LakeSelection, Selection, SeriesInfo};
 pub use statistics::{HotState, Statistics, TenantStatistics};

@@ -46,6 +46,9 @@ impl<'a> LakeReader<'a> {
                 done?;
             }
         }
+        if let Some(floor) = selection.floors.get(index) {
+            drop_before(into, *floor);
+        }
         Ok(())
     }
 
@@ -68,4 +71,15 @@ impl<'a> LakeReader<'a> {
         }
         Ok(())
     }
+}
+
+/// Drops the samples before `floor`, which have expired.
+fn drop_before(samples: &mut Samples, floor: i64) {
+    let expired = samples.timestamps.partition_point(|at| *at < floor);
+    samples.timestamps.drain(..expired);
+    samples.values.drain(..expired);
+    let expired = samples.histograms.partition_point(|sample| sample.0 < floor);
+    samples.histograms.drain(..expired);
+    let expired = samples.sets.partition_point(|sample| sample.0 < floor);
+    samples.sets.drain(..expired);
 }

@@ -53,6 +53,8 @@ pub struct LakeSelection {
     pub(crate) blocks: Vec<FetchedBlock>,
     pub(crate) hot: HotSamples,
     pub(crate) range: TimeRange,
+    /// From when on samples of each series are shown; empty when none of the range has expired.
+    pub(crate) floors: Vec<i64>,
     bytes: u64,
     cached_indexes: usize,
 }
@@ -287,11 +289,14 @@ impl Lake {
         let range = builder.range;
         // Head and catalog under one lock: a sample is in the one or in the other, never in both. The
         // guard keeps the catalog's objects in the bucket until their bytes are here.
+        let floors;
         let (metas, _guard) = {
             let state = self.state();
             let guard = self.snapshots.hold(state.catalog.version);
+            floors = state.catalog.floors(tenant, self.clock.now_ms());
+            builder.range.start_ms = builder.range.start_ms.max(floors.nothing_before());
             builder.add_head(&state.head, tenant)?;
-            (blocks_of(&state.catalog, tenant, range), guard)
+            (blocks_of(&state.catalog, tenant, builder.range), guard)
         };
         self.complete(tenant, builder, &metas).await
     }
@@ -317,7 +322,11 @@ impl Lake {
         let sorted: usize = builder.found.hot.sorted.iter().map(Samples::len).sum();
         let hot_bytes = (builder.found.hot.timestamps.len() + sorted) as u64 * 16;
         let (blocks, bytes) = self.fetch(&mut builder, picks, hot_bytes).await?;
-        Ok(LakeSelection { cached_indexes, ..finish(builder, blocks, bytes) })
+        let mut selection = LakeSelection { cached_indexes, ..finish(builder, blocks, bytes) };
+        if floors.complete_from() > selection.range.start_ms {
+            selection.floors = selection.series.iter().map(|s| floors.of(s.labels.borrowed())).collect();
+        }
+        Ok(selection)
     }
 
     /// Reads the byte ranges that the picked series lie in.
@@ -404,5 +413,15 @@ fn finish(builder: Builder<'_>, blocks: Vec<FetchedBlock>, bytes: u64) -> LakeSe
     }
     let mut by_slot: Vec<Option<SeriesInfo>> = series.into_iter().map(Some).collect();
     let series = order.iter().filter_map(|slot| by_slot[*slot as usize].take()).collect();
-    LakeSelection { series, starts, sources: sorted, blocks, hot, range, bytes, cached_indexes: 0 }
+    LakeSelection {
+        series,
+        starts,
+        sources: sorted,
+        blocks,
+        hot,
+        range,
+        floors: Vec::new(),
+        bytes,
+        cached_indexes: 0,
+    }
 }

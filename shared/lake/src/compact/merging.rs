@@ -8,6 +8,7 @@ use weir_platform::BucketError;
 
 use super::parts::Parts;
 use super::plan::{self, Merge};
+use super::rewrite::keep_all;
 use super::{CompactMode, CompactReport, Maintenance, NewBlock};
 use crate::block::{
     BlockCursor, BlockIndex, BlockLabels, BlockPages, EncodedBlock, SeriesEntry, decode_exemplars,
@@ -26,7 +27,7 @@ const MERGES_PER_ENTRY: usize = 16;
 const ROUNDS: usize = 8;
 
 /// The objects of a block to be merged.
-struct Objects {
+pub(super) struct Objects {
     meta: Arc<BlockMeta>,
     /// Series and samples, unless the block has exemplars alone.
     samples: Option<(Bytes, Bytes)>,
@@ -71,7 +72,7 @@ impl Lake {
         let mut merged: Vec<(&Merge, Vec<BlockMeta>)> = Vec::new();
         for merge in merges {
             // Of an hour at a time, so that memory holds the objects of one.
-            let Some(objects) = self.read_inputs(merge).await? else { continue };
+            let Some(objects) = self.read_objects(&merge.inputs).await? else { continue };
             let generation = merge.inputs.iter().map(|b| b.generation).max().unwrap_or(0);
             let new = NewBlock {
                 tenant: merge.tenant.clone(),
@@ -81,7 +82,8 @@ impl Lake {
                 rollup: None,
             };
             let limits = self.options.exemplar_limits();
-            let blocks = self.write_blocks(new, move |parts| merge_objects(objects, parts, limits)).await?;
+            let blocks =
+                self.write_blocks(new, move |parts| merge_objects(objects, parts, limits, &keep_all)).await?;
             merged.push((merge, blocks));
         }
         let forget = maintenance.forget.clone();
@@ -111,7 +113,10 @@ impl Lake {
     }
 
     /// The objects of each input, in order of writes; `None` when one is gone, since it was replaced.
-    async fn read_inputs(&self, merge: &Merge) -> Result<Option<Vec<Objects>>, LakeError> {
+    pub(super) async fn read_objects(
+        &self,
+        blocks: &[Arc<BlockMeta>],
+    ) -> Result<Option<Vec<Objects>>, LakeError> {
         let read = |meta: Arc<BlockMeta>| {
             let bucket = self.bucket.clone();
             async move {
@@ -126,8 +131,8 @@ impl Lake {
                 Ok::<_, BucketError>(Objects { meta, samples, exemplars })
             }
         };
-        let mut inputs = Vec::with_capacity(merge.inputs.len());
-        for input in gather(self.options.concurrency, merge.inputs.iter().cloned().map(read)).await? {
+        let mut inputs = Vec::with_capacity(blocks.len());
+        for input in gather(self.options.concurrency, blocks.iter().cloned().map(read)).await? {
             match input {
                 Err(BucketError::NotFound { .. }) if !self.options.sole_writer => return Ok(None),
                 other => inputs.push(other?),
@@ -164,12 +169,16 @@ impl Input {
 }
 
 /// Unites the exemplars of all inputs, and tells how many were too many.
-fn merge_exemplars(objects: &[Objects], limits: ExemplarLimits) -> Result<(ExemplarSet, u64), LakeError> {
+fn merge_exemplars(
+    objects: &[Objects],
+    limits: ExemplarLimits,
+    keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
+) -> Result<(ExemplarSet, u64), LakeError> {
     let (mut united, mut dropped) = (ExemplarSet::default(), 0);
     for Objects { meta, exemplars, .. } in objects {
         let (Some(object), Some(known)) = (exemplars, &meta.exemplars) else { continue };
-        let set =
-            decode_exemplars(object, |_| true).map_err(|error| LakeError::damaged(&known.key, error))?;
+        let set = decode_exemplars(object, |labels| keep(labels, known.max_ms))
+            .map_err(|error| LakeError::damaged(&known.key, error))?;
         set.into_iter().for_each(|(key, exemplars)| united.extend(key, exemplars));
         // After each input, so that memory holds no more than the limits and one more.
         dropped += united.bound(limits);
@@ -177,16 +186,18 @@ fn merge_exemplars(objects: &[Objects], limits: ExemplarLimits) -> Result<(Exemp
     Ok((united, dropped))
 }
 
-/// Walks all inputs in the order of their series and writes the joined samples.
-fn merge_objects(
+/// Walks all inputs in the order of their series and writes the joined samples of those that `keep` leaves,
+/// given their labels and last timestamp.
+pub(super) fn merge_objects(
     objects: Vec<Objects>,
     mut parts: Parts,
     limits: ExemplarLimits,
+    keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
 ) -> Result<Vec<EncodedBlock>, LakeError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let into = format!("merge into the hour of block {}", first.meta.id);
     let unwritable = |error| LakeError::damaged(&into, error);
-    let (exemplars, dropped) = merge_exemplars(&objects, limits)?;
+    let (exemplars, dropped) = merge_exemplars(&objects, limits, keep)?;
     parts.set_exemplars(exemplars, dropped).map_err(unwritable)?;
     let inputs = objects
         .into_iter()
@@ -225,6 +236,10 @@ fn merge_objects(
         if joined.is_empty() {
             let reason = format!("series {id} has no samples");
             return Err(LakeError::damaged(&inputs[least].meta.samples_key, reason));
+        }
+        let last_ms = merge::bounds(&joined).map_or(i64::MAX, |bounds| bounds.1);
+        if !keep(labels, last_ms) {
+            continue;
         }
         parts.push(&SeriesEntry { id, labels, kind, temporality, unit }, &joined).map_err(unwritable)?;
     }

@@ -7,6 +7,7 @@ mod hot;
 mod merging;
 mod parts;
 mod plan;
+mod rewrite;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use weir_platform::Created;
 
 pub(crate) use parts::Parts;
+pub(crate) use rewrite::Rewrite;
 
 use crate::block::EncodedBlock;
 use crate::error::LakeError;

@@ -40,6 +40,7 @@ impl Lake {
         // Of whole hours: which ones of an hour are kept must not depend on the range asked for.
         let first_ms = start_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
         let last_ms = end_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS).saturating_add(HOUR_MS - 1);
+        let floors;
         let (hot, stored, _guard) = {
             let state = self.state();
             let whole = TimeRange { start_ms: first_ms, end_ms: last_ms };
@@ -47,6 +48,7 @@ impl Lake {
                 hot.exemplars.copy(state.head.records(), whole, None, |labels| matches(&any_of, labels))
             });
             let guard = self.snapshots.hold(state.catalog.version);
+            floors = state.catalog.floors(tenant, self.clock.now_ms());
             (hot, stored(&state.catalog, tenant, range), guard)
         };
         let bytes = stored.values().flatten().map(|meta| meta.bytes).sum::<u64>();
@@ -72,7 +74,15 @@ impl Lake {
         for (_, set) in hours {
             found.take(set, self)?;
         }
-        Ok(found.series())
+        let mut found = found.series();
+        if floors.complete_from() > start_ms {
+            for series in &mut found {
+                let floor = floors.of(series.labels.borrowed());
+                series.exemplars.retain(|exemplar| exemplar.timestamp_ms >= floor);
+            }
+            found.retain(|series| !series.exemplars.is_empty());
+        }
+        Ok(found)
     }
 
     /// What blocks hold that are still to be merged may be more than is kept of an hour. Only the bound of a

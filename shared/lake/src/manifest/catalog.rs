@@ -7,6 +7,8 @@ use std::sync::Arc;
 use weir_model::{TenantId, Tier};
 use weir_platform::{SequenceNumber, ShardId};
 
+use crate::retention::{Floors, InForce, Swept};
+
 use super::{BlockMeta, Checkpoint, Entry, Marks, Retired};
 use crate::rollup;
 
@@ -74,6 +76,10 @@ pub(crate) struct Catalog {
     pub compacted: BTreeMap<ShardId, SequenceNumber>,
     /// Replaced objects that may still be there, by ascending version.
     pub retired: Vec<Retired>,
+    /// Retention policies by tenant; under the empty name, that of tenants without one.
+    pub retention: BTreeMap<String, Arc<InForce>>,
+    /// What has been looked at for expired samples, by tenant.
+    pub swept: BTreeMap<String, Swept>,
     /// Past states of `compacted`, oldest first.
     pub marks: Vec<Marks>,
     /// Where each block lies in `tenants`.
@@ -104,6 +110,11 @@ impl Catalog {
             let blocks = Arc::make_mut(next.tenants.entry(tenant).or_default());
             keys.extend(blocks.metadata.replace(key.clone()));
         }
+        for (scope, stored) in &entry.retention {
+            let policy = InForce::new(scope, stored.clone())?;
+            next.retention.insert(scope.clone(), Arc::new(policy));
+        }
+        next.swept.extend(entry.swept.clone());
         if !entry.compacted.is_empty() {
             for (shard, sequence) in marks(&entry.compacted)? {
                 let mark = next.compacted.entry(shard).or_insert(sequence);
@@ -156,6 +167,16 @@ impl Catalog {
         self.marks.drain(..surplus.max(excess));
     }
 
+    /// The retention policy that counts for a tenant.
+    pub(crate) fn retention_of(&self, tenant: &TenantId) -> Option<&Arc<InForce>> {
+        self.retention.get(tenant.as_str()).or_else(|| self.retention.get(""))
+    }
+
+    /// From when on a tenant's samples are shown.
+    pub(crate) fn floors(&self, tenant: &TenantId, now_ms: i64) -> Floors {
+        Floors::new(self.retention_of(tenant), now_ms)
+    }
+
     /// True when a block of that id is live.
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.places.contains_key(id)
@@ -183,6 +204,8 @@ impl Catalog {
             blocks: blocks.map(|block| BlockMeta::clone(block)).collect(),
             compacted: self.compacted.iter().map(|(shard, to)| (shard.0, to.to_string())).collect(),
             metadata: metadata.map(|(tenant, key)| (tenant.to_string(), key.clone())).collect(),
+            retention: self.retention.iter().map(|(s, policy)| (s.clone(), policy.stored.clone())).collect(),
+            swept: self.swept.clone(),
             retired: self.retired.clone(),
             marks: self.marks.clone(),
         }
@@ -197,10 +220,15 @@ impl Catalog {
             version: checkpoint.version,
             written_ms: checkpoint.written_ms,
             compacted: marks(&checkpoint.compacted)?.into_iter().collect(),
+            swept: checkpoint.swept,
             retired: checkpoint.retired,
             marks: checkpoint.marks,
             ..Self::default()
         };
+        for (scope, stored) in checkpoint.retention {
+            let policy = InForce::new(&scope, stored)?;
+            catalog.retention.insert(scope, Arc::new(policy));
+        }
         for block in checkpoint.blocks {
             catalog.add(Arc::new(block))?;
         }

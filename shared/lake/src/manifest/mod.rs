@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use weir_model::{Aggregate, Tier};
 
+use crate::retention::{StoredRetention, Swept};
+
 pub(crate) use catalog::{Catalog, RollupPlace, TenantBlocks};
 pub(crate) use store::{CHECKPOINT_EVERY, Commit, ManifestStore};
 
@@ -88,6 +90,11 @@ impl BlockMeta {
         self.samples_bytes + self.series_bytes + self.exemplars.as_ref().map_or(0, |e| e.bytes)
     }
 
+    /// Last timestamp of a sample or an exemplar, milliseconds since the Unix epoch.
+    pub(crate) fn end_ms(&self) -> i64 {
+        self.exemplars.as_ref().map_or(self.max_ms, |e| e.max_ms.max(self.max_ms))
+    }
+
     /// False when the block holds exemplars alone.
     pub(crate) fn has_samples(&self) -> bool {
         self.samples > 0
@@ -121,6 +128,12 @@ pub(crate) struct Entry {
     /// Tenants' new metadata objects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// New retention policies, by tenant; under the empty name, that of tenants without one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, StoredRetention>,
+    /// What has been looked at for expired samples, by tenant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub swept: BTreeMap<String, Swept>,
     /// Versions whose replaced objects have been deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forget: Vec<u64>,
@@ -129,7 +142,12 @@ pub(crate) struct Entry {
 impl Entry {
     /// True when it would change nothing that a query sees.
     pub(crate) fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.remove.is_empty() && self.compacted.is_empty() && self.metadata.is_empty()
+        self.add.is_empty()
+            && self.remove.is_empty()
+            && self.compacted.is_empty()
+            && self.metadata.is_empty()
+            && self.retention.is_empty()
+            && self.swept.is_empty()
     }
 }
 
@@ -146,6 +164,12 @@ pub(crate) struct Checkpoint {
     pub compacted: BTreeMap<u32, String>,
     /// Tenants' metadata objects.
     pub metadata: BTreeMap<String, String>,
+    /// Retention policies, as in an entry.
+    #[serde(default)]
+    pub retention: BTreeMap<String, StoredRetention>,
+    /// What has been looked at for expired samples, as in an entry.
+    #[serde(default)]
+    pub swept: BTreeMap<String, Swept>,
     /// Replaced objects that may still be there.
     pub retired: Vec<Retired>,
     /// How far shards were compacted when, oldest first.

@@ -1,0 +1,161 @@
+//! Taking expired samples out of the blocks: whole blocks where all of it expired, the expired series where
+//! some have.
+//!
+//! A block is looked at once for each age of the policy, when that age has passed its last sample, so it is
+//! written again at most as often as there are ages; which blocks have been looked at, the manifest says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use weir_model::{LabelsRef, TenantId};
+
+use super::{Floors, InForce, Swept};
+use crate::compact::{Maintenance, Rewrite};
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::manifest::{BlockMeta, Catalog, Entry};
+
+/// Blocks that one manifest entry replaces: what a crash makes a run do again.
+const PER_ENTRY: usize = 64;
+
+/// What expiry took out of the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ExpireReport {
+    /// Blocks looked at.
+    pub examined: u64,
+    /// Blocks dropped whole.
+    pub dropped: u64,
+    /// Blocks written again without their expired series.
+    pub rewritten: u64,
+    /// Samples gone.
+    pub samples: u64,
+    /// Size of the objects that were replaced, less that of those written instead, in bytes.
+    pub bytes: u64,
+}
+
+impl Lake {
+    /// Takes out of the blocks what has expired at `now_ms` (at most the time by this process' clock, so that
+    /// a wrong event deletes nothing early). Garbage collection then deletes the objects. Running it twice,
+    /// or in two processes at once, does no harm.
+    ///
+    /// # Errors
+    /// [`LakeError`] when the bucket fails or a block is damaged; what was committed before stays.
+    pub async fn expire(self: &Arc<Self>, now_ms: i64) -> Result<ExpireReport, LakeError> {
+        let mut maintenance = self.maintenance.lock().await;
+        self.refresh_for_maintenance().await?;
+        let before = self.catalog().version;
+        self.adopt_policies().await?;
+        let mut report = ExpireReport::default();
+        let swept = self.sweep(now_ms.min(self.clock.now_ms()), &mut maintenance, &mut report).await;
+        self.write_due_checkpoint(before).await?;
+        self.forget_replaced_blocks();
+        swept.map(|()| report)
+    }
+
+    async fn sweep(
+        self: &Arc<Self>,
+        now_ms: i64,
+        maintenance: &mut Maintenance,
+        report: &mut ExpireReport,
+    ) -> Result<(), LakeError> {
+        let catalog = self.catalog();
+        let mut swept = BTreeMap::new();
+        let mut due = Vec::new();
+        for tenant in catalog.tenants.keys() {
+            let Some(policy) = catalog.retention_of(tenant) else { continue };
+            let blocks = due_blocks(&catalog, tenant, policy, now_ms);
+            if blocks.is_empty() {
+                continue;
+            }
+            let mark = Swept { policy: policy.key.clone(), version: catalog.version, now_ms };
+            swept.insert(tenant.to_string(), mark);
+            let floors = Floors::new(Some(policy), now_ms);
+            due.extend(blocks.into_iter().map(|block| (tenant.clone(), floors.clone(), block)));
+        }
+        for some in due.chunks(PER_ENTRY) {
+            let mut rewrites = Vec::new();
+            for (tenant, floors, block) in some {
+                report.examined += 1;
+                let nothing = floors.nothing_before();
+                let rewrite = if block.end_ms() < nothing {
+                    Some(Rewrite::dropping(block.clone()))
+                } else {
+                    let floors = floors.clone();
+                    let keep = move |labels: LabelsRef<'_>, last_ms| last_ms >= floors.of(labels);
+                    match self.rewrite(tenant, block, Arc::new(keep)).await? {
+                        Some(rewrite) => Some(rewrite),
+                        None => {
+                            // Replaced by another process meanwhile: the next run finds what it became.
+                            swept.remove(tenant.as_str());
+                            None
+                        }
+                    }
+                };
+                rewrites.extend(rewrite.filter(Rewrite::changes));
+            }
+            let lost = self.commit_rewrites(&rewrites, maintenance).await?;
+            for rewrite in &rewrites {
+                if lost.contains(&rewrite.input.id) {
+                    swept.remove(&rewrite.input.tenant);
+                    continue;
+                }
+                let kept: u64 = rewrite.blocks.iter().map(|block| block.samples).sum();
+                let written: u64 = rewrite.blocks.iter().map(BlockMeta::bytes).sum();
+                report.samples += rewrite.input.samples - kept;
+                report.bytes += rewrite.input.bytes().saturating_sub(written);
+                match rewrite.blocks.is_empty() {
+                    true => report.dropped += 1,
+                    false => report.rewritten += 1,
+                }
+            }
+        }
+        if !swept.is_empty() {
+            let entry = |_: &Catalog| Some(Entry { swept: swept.clone(), ..Entry::default() });
+            self.commit(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces blocks by what is left of them, and says which another process had replaced meanwhile.
+    pub(crate) async fn commit_rewrites(
+        &self,
+        rewrites: &[Rewrite],
+        maintenance: &mut Maintenance,
+    ) -> Result<BTreeSet<String>, LakeError> {
+        let forget = maintenance.forget.clone();
+        let lost = Mutex::new(BTreeSet::new());
+        let entry = |catalog: &Catalog| {
+            let mut entry = Entry { forget: forget.clone(), ..Entry::default() };
+            let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.clear();
+            for rewrite in rewrites {
+                if catalog.contains(&rewrite.input.id) {
+                    entry.remove.push(rewrite.input.id.clone());
+                    entry.add.extend(rewrite.blocks.iter().cloned());
+                } else {
+                    lost.insert(rewrite.input.id.clone());
+                }
+            }
+            (!entry.is_empty()).then_some(entry)
+        };
+        if self.commit(entry).await?.is_some() {
+            maintenance.forget.clear();
+        }
+        Ok(lost.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Blocks that an age of the policy has passed since they were last looked at.
+fn due_blocks(catalog: &Catalog, tenant: &TenantId, policy: &InForce, now_ms: i64) -> Vec<Arc<BlockMeta>> {
+    let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
+    let swept = catalog.swept.get(tenant.as_str()).filter(|swept| swept.policy == policy.key);
+    let is_due = |block: &&Arc<BlockMeta>| {
+        policy.compiled.finite_ms().any(|age_ms| {
+            let passed = |now_ms: i64| block.end_ms() < now_ms.saturating_sub(age_ms);
+            let looked_at = swept.is_some_and(|s| block.generation <= s.version && passed(s.now_ms));
+            passed(now_ms) && !looked_at
+        })
+    };
+    blocks.hours.values().flatten().filter(is_due).cloned().collect()
+}
