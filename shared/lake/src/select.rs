@@ -14,6 +14,7 @@ use crate::keys::HOUR_MS;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog};
 use crate::reader::LakeReader;
+use crate::retention::Floors;
 use crate::series_index::IndexedSeries;
 
 /// What a query wants of one tenant.
@@ -156,6 +157,8 @@ pub(crate) struct Builder<'a> {
 /// What was found so far.
 #[derive(Default)]
 pub(crate) struct Found {
+    /// From when on samples are shown.
+    pub floors: Floors,
     slots: HashMap<SeriesId, u32>,
     series: Vec<SeriesInfo>,
     /// Sources in order of writes, with the slot of their series.
@@ -286,15 +289,14 @@ impl Lake {
     pub async fn select(&self, tenant: &TenantId, selection: &Selection) -> Result<LakeSelection, LakeError> {
         self.refresh_for_query().await?;
         let mut builder = Builder::new(selection);
-        let range = builder.range;
         // Head and catalog under one lock: a sample is in the one or in the other, never in both. The
         // guard keeps the catalog's objects in the bucket until their bytes are here.
-        let floors;
         let (metas, _guard) = {
             let state = self.state();
             let guard = self.snapshots.hold(state.catalog.version);
-            floors = state.catalog.floors(tenant, self.clock.now_ms());
+            let floors = state.catalog.floors(tenant, self.clock.now_ms());
             builder.range.start_ms = builder.range.start_ms.max(floors.nothing_before());
+            builder.found.floors = floors;
             builder.add_head(&state.head, tenant)?;
             (blocks_of(&state.catalog, tenant, builder.range), guard)
         };
@@ -322,6 +324,7 @@ impl Lake {
         let sorted: usize = builder.found.hot.sorted.iter().map(Samples::len).sum();
         let hot_bytes = (builder.found.hot.timestamps.len() + sorted) as u64 * 16;
         let (blocks, bytes) = self.fetch(&mut builder, picks, hot_bytes).await?;
+        let floors = builder.found.floors.clone();
         let mut selection = LakeSelection { cached_indexes, ..finish(builder, blocks, bytes) };
         if floors.complete_from() > selection.range.start_ms {
             selection.floors = selection.series.iter().map(|s| floors.of(s.labels.borrowed())).collect();

@@ -1,5 +1,6 @@
 //! Retention on a simulated clock: what is shown at every age, what is left in the blocks, and crashes.
 
+#[cfg(test)]
 #[expect(dead_code, reason = "the histories of the model are for its own tests")]
 mod support;
 

@@ -70,6 +70,7 @@ impl Lake {
             hour: block.hour,
             generation: block.generation,
             complete: block.complete,
+            rollup: block.rollup.clone(),
         };
         let limits = self.options.exemplar_limits();
         let merge = move |parts| merge_objects(objects, parts, limits, &*keep);

@@ -8,16 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use weir_model::{LabelsRef, TenantId};
+use weir_model::{LabelsRef, TenantId, Tier};
 
 use super::{Floors, InForce, Swept};
 use crate::compact::{Maintenance, Rewrite};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
+use crate::rollup::DAY_MS;
 
 /// Blocks that one manifest entry replaces: what a crash makes a run do again.
 const PER_ENTRY: usize = 64;
+
+/// Age from which a block no longer waits for its day to be rolled up.
+const LONGEST_WAIT_MS: i64 = 3 * DAY_MS;
 
 /// What expiry took out of the lake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -68,8 +72,12 @@ impl Lake {
             if blocks.is_empty() {
                 continue;
             }
+            let (waiting, blocks): (Vec<_>, Vec<_>) =
+                blocks.into_iter().partition(|block| is_waiting(&catalog, tenant, block, now_ms));
             let mark = Swept { policy: policy.key.clone(), version: catalog.version, now_ms };
-            swept.insert(tenant.to_string(), mark);
+            if waiting.is_empty() {
+                swept.insert(tenant.to_string(), mark);
+            }
             let floors = Floors::new(Some(policy), now_ms);
             due.extend(blocks.into_iter().map(|block| (tenant.clone(), floors.clone(), block)));
         }
@@ -144,6 +152,19 @@ impl Lake {
         }
         Ok(lost.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// True while a block's day is still to be rolled up, by a tenant's rollups that are being made.
+fn is_waiting(catalog: &Catalog, tenant: &TenantId, block: &BlockMeta, now_ms: i64) -> bool {
+    let Some(blocks) = catalog.tenants.get(tenant) else { return false };
+    let rolled = |day| Tier::ALL.iter().all(|tier| blocks.rolled(*tier, day) >= Some(block.generation));
+    // A sample on the edge of two days belongs to the one before.
+    let days = [
+        block.min_ms.saturating_sub(1).div_euclid(DAY_MS),
+        block.max_ms.saturating_sub(1).div_euclid(DAY_MS),
+    ];
+    let recent = block.end_ms() >= now_ms.saturating_sub(LONGEST_WAIT_MS);
+    recent && block.has_samples() && !blocks.rollups.is_empty() && !days.into_iter().all(rolled)
 }
 
 /// Blocks that an age of the policy has passed since they were last looked at.

@@ -334,6 +334,7 @@ impl Lake {
                     let mut builder = Builder::new(&plan.wish);
                     builder.add_head(&state.head, tenant)?;
                     found = builder.found;
+                    found.floors = state.catalog.floors(tenant, self.clock.now_ms());
                 }
                 heads.push(found);
             }

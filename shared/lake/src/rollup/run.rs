@@ -106,7 +106,7 @@ fn ids(blocks: &[Arc<BlockMeta>]) -> BTreeSet<&str> {
 }
 
 /// The batches due, and how many days a bound leaves.
-fn due(catalog: &Catalog, wish: &RollupWish, settled_ms: i64) -> (Vec<Batch>, u64) {
+fn due(catalog: &Catalog, wish: &RollupWish, settled_ms: i64, now_ms: i64) -> (Vec<Batch>, u64) {
     let mut batches: Vec<Batch> = Vec::new();
     let (mut days, mut left) = (0, 0);
     for (tenant, blocks) in &catalog.tenants {
@@ -114,11 +114,17 @@ fn due(catalog: &Catalog, wish: &RollupWish, settled_ms: i64) -> (Vec<Batch>, u6
             continue;
         }
         let mut batch: Option<Batch> = None;
+        let complete_from_ms = catalog.floors(tenant, now_ms).complete_from();
         for (day, source) in sources(blocks) {
             let (start_ms, end_ms) =
                 (day.saturating_mul(DAY_MS), day.saturating_add(1).saturating_mul(DAY_MS));
             let wanted = wish.range_ms.is_none_or(|(from, to)| start_ms < to && end_ms > from);
             if end_ms > settled_ms || !wanted || !(wish.again || is_dirty(blocks, day, source.generation)) {
+                continue;
+            }
+            // What a day's samples were rolled up to outlives them: it is not made again of what is left.
+            if start_ms < complete_from_ms && Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day).is_some())
+            {
                 continue;
             }
             if wish.max_days > 0 && days >= wish.max_days {
@@ -166,7 +172,7 @@ impl Lake {
         };
         // The sample at the very end of a day lies in the first hour of the next one, which closes, too.
         let settled_ms = self.clock.now_ms().saturating_sub(HOUR_MS + self.options.close_after_ms);
-        let (batches, days_left) = due(&catalog, wish, settled_ms);
+        let (batches, days_left) = due(&catalog, wish, settled_ms, self.clock.now_ms());
         let total = batches.iter().map(|batch| batch.days.len() as u64).sum();
         let mut report = RollupReport { days_left, ..RollupReport::default() };
         let mut done = 0;
