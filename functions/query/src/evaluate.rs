@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 use weir_platform::Telemetry;
 use weir_promql::{Answer, Limits, Prepared, QueryError, Value};
-use weir_reader::TenantStorage;
+use weir_reader::{TenantStorage, Tiers};
 
 use crate::answer::{self, Shape};
 use crate::cache::{Plan, ResultCache};
@@ -143,13 +143,16 @@ impl Work {
         limits: &Limits,
     ) -> Result<Self, ApiError> {
         let around = asked.params.get("nocache");
+        let tiers = Tiers::parse(asked.params.get("tier")).map_err(ApiError::bad_data)?;
         let storage = TenantStorage {
             lake: inner.lake.clone(),
             tenant: asked.tenant.clone(),
             bypass_cache: around == Some("all"),
+            tiers,
         };
         // Figures of each step are those of a whole evaluation.
-        let cache = inner.results.as_ref().filter(|_| around.is_none() && !question.stats);
+        let cache =
+            inner.results.as_ref().filter(|_| around.is_none() && !question.stats && tiers == Tiers::Any);
         let plan = match cache {
             Some(cache) => cache.plan(&inner.lake, &asked.tenant, &question).await?,
             None => None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::analysis::{Detect, ForecastSettings};
+use crate::roll_up::RollUp;
 use crate::transfer::{Backfill, Export, Import};
 
 /// A metrics platform with no servers to keep.
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Send blocks of a Prometheus TSDB to a running Weir.
     Backfill(Backfill),
+    /// Roll up days of a data folder that no running Weir uses: those that are due, or any range again.
+    Rollup(RollUp),
     /// Score each row of a CSV file of `timestamp,value` as it comes: how anomalous it is, from 0 to 1.
     Detect(Detect),
     /// Forecast the next steps of a CSV file of `timestamp,value`, with a 95 % band.

@@ -6,6 +6,7 @@ mod cli;
 mod front;
 mod host;
 mod own_metrics;
+mod roll_up;
 mod rule_files;
 mod rules;
 mod stack;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Check(Check::Rules(check))) => return rule_files::check(&check),
         Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
         Some(Command::Up(up)) => up,
+        Some(Command::Rollup(settings)) => return run(roll_up::roll_up(settings)),
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),
         Some(Command::Backfill(settings)) => return ended(transfer::backfill(&settings)),
@@ -39,11 +41,15 @@ fn main() -> ExitCode {
         Some(Command::Forecast(settings)) => return ended(analysis::forecast(&settings)),
         None => cli.up,
     };
+    run(stack::run(up))
+}
+
+fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure(&anyhow::Error::new(error).context("cannot start threads")),
     };
-    let done = runtime.block_on(stack::run(up));
+    let done = runtime.block_on(work);
     // Work still on blocking threads is safe to abandon: what matters is durable already.
     runtime.shutdown_background();
     ended(done)

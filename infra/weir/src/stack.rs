@@ -22,7 +22,8 @@ use weir_platform::{
     ShardId, Stream, SystemClock, Telemetry,
 };
 use weir_query::{Query, QueryOptions};
-use weir_reader::TenantStorage;
+use weir_reader::{TenantStorage, Tiers};
+use weir_rollup::{Rollup, RollupEvent};
 use weir_rules::RunnerPorts;
 
 use crate::banner;
@@ -87,6 +88,9 @@ pub(crate) async fn run(up: Up) -> Result<()> {
             "Kpi" | "Alert" => {
                 let (rules, clock) = (stack.rules.clone(), stack.clock.clone());
                 background.spawn(rules.run(schedule.function, schedule.every, clock, stopped.clone()));
+            }
+            "Rollup" => {
+                background.spawn(roll_up_on_schedule(stack.rollup.clone(), schedule.every, stopped.clone()));
             }
             _ => {
                 background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
@@ -154,6 +158,7 @@ struct Stack {
     ingest: Ingest,
     enrich: Enrich,
     compact: Compact,
+    rollup: Rollup,
     query: Query,
     rules: RuleFunctions,
 }
@@ -174,6 +179,7 @@ impl Stack {
         let ingest = Ingest::new(port.clone(), clock.clone(), telemetry.clone(), ingest_options(up));
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
+        let rollup = Rollup::new(lake.clone(), telemetry.clone());
         let limits = &up.limits;
         let options = QueryOptions {
             timeout: limits.query_timeout,
@@ -190,7 +196,7 @@ impl Stack {
         let asked = lake.clone();
         let storage = move |tenant: &TenantId| -> Arc<dyn weir_promql::Storage> {
             let (lake, tenant) = (asked.clone(), tenant.clone());
-            Arc::new(TenantStorage { lake, tenant, bypass_cache: false })
+            Arc::new(TenantStorage { lake, tenant, bypass_cache: false, tiers: Tiers::Any })
         };
         let ports = RunnerPorts {
             tenants: Arc::new(storage),
@@ -200,7 +206,7 @@ impl Stack {
             telemetry: telemetry.clone(),
         };
         let rules = RuleFunctions::new(&book, &ports);
-        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, query, rules })
+        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, rollup, query, rules })
     }
 
     fn router(&self) -> Result<Router> {
@@ -277,7 +283,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Keeps a second process off the folder, for as long as the file is held.
-fn lock(data: &Path) -> Result<File> {
+pub(crate) fn lock(data: &Path) -> Result<File> {
     let path = data.join("lock");
     let file =
         File::create(&path).with_context(|| format!("cannot write to the data folder {}", data.display()))?;
@@ -321,6 +327,26 @@ async fn compact_on_schedule(compact: Compact, schedule: Schedule, mut stop: Sto
     loop {
         tokio::select! {
             _ = ticks.tick() => run_compaction(&compact, event).await,
+            () = stop.said() => return,
+        }
+    }
+}
+
+/// At the start, too, since a laptop is not always on; a run that finds nothing due costs nothing.
+async fn roll_up_on_schedule(rollup: Rollup, every: Duration, mut stop: Stop) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.said() => return,
+        }
+        let run = rollup.handle(RollupEvent::default());
+        // What was committed stays, so that a run can be left at any moment.
+        tokio::select! {
+            outcome = run => match outcome {
+                Ok(report) => tracing::debug!(?report, "rolled up"),
+                Err(error) => tracing::error!(error = chain(&error), "rollups failed; they are tried again"),
+            },
             () = stop.said() => return,
         }
     }

@@ -14,5 +14,5 @@ pub use engine::{
 };
 pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_duration_ms, parse_selector};
 pub use storage::{
-    SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
+    Instead, SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
 };

@@ -5,7 +5,7 @@
 //! query holds the samples of a few series, never those of all.
 
 use async_trait::async_trait;
-use weir_model::{Labels, Matcher, MetricKind, Samples, Temporality};
+use weir_model::{Aggregate, Interval, Labels, Matcher, MetricKind, Samples, Temporality};
 
 /// One selector's wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,18 @@ pub struct SelectRequest {
     pub end_ms: i64,
     /// Most series the query may touch; storage refuses a selection of more.
     pub max_series: usize,
+    /// What may stand in for the samples; `None` if nothing may.
+    pub instead: Option<Instead>,
+}
+
+/// What gives the same answers as samples. Storage may always give samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead {
+    /// All windows end at multiples of this many milliseconds, and begin at them if there are aggregates.
+    pub grid_ms: i64,
+    /// The aggregates that intervals must have. None: samples are wanted, of which at each multiple the newest
+    /// must be the same.
+    pub aggregates: Vec<Aggregate>,
 }
 
 /// A series that a selection found.
@@ -76,6 +88,11 @@ pub trait SeriesSet: Send + Sync {
         SelectionStats::default()
     }
 
+    /// True when series are to be read as intervals instead of samples.
+    fn has_intervals(&self) -> bool {
+        false
+    }
+
     /// A reader; several may work side by side.
     fn reader(&self) -> Box<dyn SeriesReader + '_>;
 }
@@ -87,4 +104,13 @@ pub trait SeriesReader: Send {
     /// # Errors
     /// [`StorageError::Unavailable`] when stored bytes are damaged.
     fn read(&mut self, index: usize, into: &mut Samples) -> Result<(), StorageError>;
+
+    /// Replaces `into` by the intervals of the series at `index`, ascending, if the set has intervals.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when stored bytes are damaged, or when the set has samples.
+    fn read_intervals(&mut self, index: usize, into: &mut Vec<Interval>) -> Result<(), StorageError> {
+        into.clear();
+        Err(StorageError::Unavailable(format!("series {index} has samples, not intervals").into()))
+    }
 }

@@ -1,13 +1,17 @@
 //! The lake of one tenant as the engine's storage: the one way from PromQL to stored samples.
 
+mod tier;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use weir_lake::{Lake, LakeError, LakeReader, LakeSelection, Selection};
+use weir_lake::{Lake, LakeError, LakeReader, LakeSelection, Selection, SeriesInfo};
 use weir_model::{Samples, TenantId};
 use weir_promql::{
     SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
 };
+
+pub use tier::Tiers;
 
 /// One tenant's data for the length of a query.
 pub struct TenantStorage {
@@ -17,6 +21,8 @@ pub struct TenantStorage {
     pub tenant: TenantId,
     /// Reads indexes from the bucket again instead of from memory.
     pub bypass_cache: bool,
+    /// Which resolutions may be read.
+    pub tiers: Tiers,
 }
 
 #[async_trait]
@@ -29,14 +35,21 @@ impl Storage for TenantStorage {
             max_series: request.max_series,
             bypass_cache: self.bypass_cache,
         };
+        if let Some(of_tier) = self.select_tier(request, &selection).await? {
+            return Ok(Box::new(of_tier));
+        }
         let selection = self.lake.select(&self.tenant, &selection).await.map_err(storage_error)?;
-        let series = selection.series().iter().map(|s| SelectedSeries {
-            labels: s.labels.clone(),
-            kind: s.kind,
-            temporality: s.temporality,
-        });
-        Ok(Box::new(Selected { series: series.collect(), selection }))
+        Ok(Box::new(Selected { series: selected(selection.series()), selection }))
     }
+}
+
+fn selected(series: &[SeriesInfo]) -> Vec<SelectedSeries> {
+    let about = |s: &SeriesInfo| SelectedSeries {
+        labels: s.labels.clone(),
+        kind: s.kind,
+        temporality: s.temporality,
+    };
+    series.iter().map(about).collect()
 }
 
 fn storage_error(error: LakeError) -> StorageError {

@@ -26,7 +26,14 @@ const NO_CACHE: Parameter = Parameter::query(
     "`1` goes around cached answers, `all` around indexes in memory, too.",
 );
 
-const INSTANT: &[Parameter] = &[TENANT, QUERY, TIME, TIMEOUT, LIMIT, LOOKBACK, STATS, EXPLAIN, NO_CACHE];
+const TIER: Parameter = Parameter::query(
+    "tier",
+    Kind::Text,
+    "`raw` reads samples only, `1m`, `1h` or `1d` that rollup; otherwise the coarsest that gives the same answer.",
+);
+
+const INSTANT: &[Parameter] =
+    &[TENANT, QUERY, TIME, TIMEOUT, LIMIT, LOOKBACK, STATS, EXPLAIN, NO_CACHE, TIER];
 const RANGE: &[Parameter] = &[
     TENANT,
     QUERY,
@@ -39,6 +46,7 @@ const RANGE: &[Parameter] = &[
     STATS,
     EXPLAIN,
     NO_CACHE,
+    TIER,
 ];
 const EITHER: &[Parameter] = &[
     TENANT,

@@ -1,7 +1,7 @@
 //! From the syntax tree to the plan.
 
 use regex::Regex;
-use weir_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use weir_model::{Aggregate as Kept, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 
 use super::duration::QuerySpan;
 use super::error::QueryError;
@@ -15,7 +15,7 @@ use crate::ast::{
     Aggregate, AggregateOp, AtModifier, Binary, BinaryOp, Call, Expr, MatrixSelector, Node as Ast, Position,
     Subquery, ValueType, VectorSelector, WindowEdges,
 };
-use crate::storage::SelectRequest;
+use crate::storage::{Instead, SelectRequest};
 
 /// The plan of a query and what it needs from storage.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub(crate) fn lower(query: &Query, max_series: usize) -> Result<Lowered, QueryEr
         repeated: Repeated::of(&query.expr),
         in_repeated: false,
         histograms: HistogramUse::default(),
+        aggregates: None,
     };
     let root = lowering.node(&query.expr, &grid)?;
     let root = if grid.is_instant() { root } else { once(root) };
@@ -61,6 +62,8 @@ struct Lowering<'q> {
     /// True inside of an expression that is kept as a whole.
     in_repeated: bool,
     histograms: HistogramUse,
+    /// What the function around the next range selector can be computed from.
+    aggregates: Option<&'static [Kept]>,
 }
 
 /// What the nodes around a selector make of histograms.
@@ -245,7 +248,12 @@ impl Lowering<'_> {
             let now = Node { kind: Kind::Vector(Box::new(time)), position, invariant: false };
             return make(Kind::Map { function, input: Box::new(now), args: vec![] }, false);
         }
+        self.aggregates = match name {
+            "absent_over_time" => RangeFunction::Present.aggregates(),
+            name => RangeFunction::from_name(name).and_then(RangeFunction::aggregates),
+        };
         let mut args = call.args.iter().map(|a| self.node(a, grid)).collect::<Result<Vec<_>, _>>()?;
+        self.aggregates = None;
         // These look at the time of evaluation, or at that of their argument's samples.
         let changes = matches!(name, "predict_linear" | "timestamp") || MapFunction::date(name).is_some();
         let invariant = !changes && args.iter().all(|a| a.invariant);
@@ -283,7 +291,8 @@ impl Lowering<'_> {
         }
         let (at, offset) = self.info_time(first)?.unwrap_or((None, 0));
         let matchers: Vec<Matcher> = names.iter().chain(&data).cloned().collect();
-        let info = self.select(&matchers, grid, self.query.lookback_ms, offset, at, WindowEdges::Plain);
+        let lookback = self.query.lookback_ms;
+        let info = self.select(&matchers, grid, lookback, (offset, at), WindowEdges::Plain, None);
         Ok(Node { kind: Kind::Info { input, info, data, names }, position, invariant: false })
     }
 
@@ -323,7 +332,8 @@ impl Lowering<'_> {
             return Err(QueryError::BadData("anchored modifier can only be used with a range".to_owned()));
         }
         let at = self.at(selector.at);
-        Ok(self.select(&selector.matchers, grid, self.query.lookback_ms, offset, at, selector.edges))
+        let lookback = self.query.lookback_ms;
+        Ok(self.select(&selector.matchers, grid, lookback, (offset, at), selector.edges, Some(&[])))
     }
 
     fn range(&mut self, matrix: &MatrixSelector, grid: &Grid) -> Result<Select, QueryError> {
@@ -331,7 +341,9 @@ impl Lowering<'_> {
         let selector = &matrix.vector;
         let offset = self.span.any(selector.offset.as_ref())?;
         let at = self.at(selector.at);
-        let mut select = self.select(&selector.matchers, grid, range, offset, at, selector.edges);
+        let aggregates = self.aggregates.take();
+        let mut select =
+            self.select(&selector.matchers, grid, range, (offset, at), selector.edges, aggregates);
         select.range = range;
         Ok(select)
     }
@@ -339,6 +351,7 @@ impl Lowering<'_> {
     fn subquery(&mut self, subquery: &Subquery, grid: &Grid) -> Result<SubqueryPlan, QueryError> {
         let range = self.span.positive(&subquery.range)?;
         let offset = self.span.any(subquery.offset.as_ref())?;
+        self.aggregates = None;
         let step = subquery.step.as_ref().map(|s| self.span.positive(s)).transpose()?;
         let at = self.at(subquery.at);
         let inner_grid = grid.subquery(range, step.unwrap_or(self.query.subquery_step_ms), offset, at)?;
@@ -365,9 +378,9 @@ impl Lowering<'_> {
         matchers: &[Matcher],
         grid: &Grid,
         range: i64,
-        offset: i64,
-        at: Option<i64>,
+        (offset, at): (i64, Option<i64>),
         edges: WindowEdges,
+        aggregates: Option<&[Kept]>,
     ) -> Select {
         let lookback = self.query.lookback_ms;
         let (first, last) = at.map_or((grid.start, grid.end()), |at| (at, at));
@@ -380,8 +393,20 @@ impl Lowering<'_> {
         if edges == WindowEdges::Smoothed {
             end_ms = end_ms.saturating_add(lookback);
         }
-        let request =
-            SelectRequest { matchers: matchers.to_vec(), start_ms, end_ms, max_series: self.max_series };
+        // An instant selector may look back to anywhere, since samples keep their timestamps.
+        let looks_back = if aggregates.is_some_and(<[_]>::is_empty) { 0 } else { range };
+        let step = if at.is_some() || grid.is_instant() { 0 } else { grid.step };
+        let grid_ms = [end_of(first, offset), step, looks_back].into_iter().fold(0, common_divisor);
+        let instead = aggregates
+            .filter(|_| edges == WindowEdges::Plain)
+            .map(|aggregates| Instead { grid_ms, aggregates: aggregates.to_vec() });
+        let request = SelectRequest {
+            matchers: matchers.to_vec(),
+            start_ms,
+            end_ms,
+            max_series: self.max_series,
+            instead,
+        };
         let known = self.requests.iter().position(|known| same_request(known, &request));
         let selection = known.unwrap_or_else(|| {
             self.requests.push(request);
@@ -394,9 +419,23 @@ impl Lowering<'_> {
     }
 }
 
+/// The end of the window of a step.
+fn end_of(step_ms: i64, offset: i64) -> i64 {
+    step_ms.saturating_sub(offset)
+}
+
+/// The greatest number that divides both; 0 counts as divided by all.
+fn common_divisor(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.saturating_abs(), b.saturating_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 fn same_request(a: &SelectRequest, b: &SelectRequest) -> bool {
     let key = |m: &Matcher| (m.name().to_owned(), m.op(), m.value().to_owned());
-    (a.start_ms, a.end_ms) == (b.start_ms, b.end_ms)
+    (a.start_ms, a.end_ms, &a.instead) == (b.start_ms, b.end_ms, &b.instead)
         && a.matchers.len() == b.matchers.len()
         && a.matchers.iter().map(key).eq(b.matchers.iter().map(key))
 }

@@ -4,12 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use hashbrown::HashMap;
-use weir_model::Samples;
-
 use super::column::Column;
 use super::plan::Node;
 use super::window::Window;
+use hashbrown::HashMap;
 
 /// What one node took.
 #[derive(Debug, Default)]
@@ -123,12 +121,12 @@ impl Meter<'_> {
     }
 
     /// A series has been read from storage for the source, or for the stage itself when it is its own.
-    pub(crate) fn read(&self, started: Option<Instant>, samples: &Samples) {
+    pub(crate) fn read(&self, started: Option<Instant>, samples: usize) {
         let (Some(started), Some(node)) = (started, self.source.or(self.node)) else { return };
-        add(&node.samples, samples.len() as u64);
+        add(&node.samples, samples as u64);
         if let Some(source) = self.source {
             source.took(started);
-            source.made(usize::from(!samples.is_empty()), 0);
+            source.made(usize::from(samples > 0), 0);
         }
     }
 
@@ -161,7 +159,8 @@ impl Meter<'_> {
         self.touch(w.step, w.ts.len() as u64 + histograms);
     }
 
-    fn touch(&self, step: usize, samples: u64) {
+    /// Counts samples at a step.
+    pub(crate) fn touch(&self, step: usize, samples: u64) {
         if self.shared {
             self.touched.iter().for_each(|counter| add(counter, samples));
         } else if let Some(counter) = self.touched.get(step) {

@@ -43,6 +43,7 @@ mod rate;
 mod reach;
 mod repeats;
 mod result;
+mod rolled;
 mod select_k;
 mod sort;
 mod starts;

@@ -1,7 +1,7 @@
 //! Pipelines: a selector or subquery, functions of its windows and of its values, evaluated one series at a
 //! time over all steps, so that no more than one series per thread is unpacked at once.
 
-use weir_model::{Labels, Samples, Temporality};
+use weir_model::{Interval, Labels, Samples, Temporality};
 
 use super::column::{Column, Scalars, Series};
 use super::error::QueryError;
@@ -14,6 +14,7 @@ use super::notes::{Note, Notes};
 use super::over_time;
 use super::plan::{MapFunction, RangeFunction, Select};
 use super::rate::{self, RangeContext};
+use super::rolled;
 use super::window::{self, Spec};
 use crate::ast::{Position, WindowEdges};
 use crate::storage::{SeriesReader, SeriesSet};
@@ -162,6 +163,7 @@ impl Pipe<'_> {
                     pipe,
                     input,
                     samples: Samples::default(),
+                    intervals: Vec::new(),
                     scratch: Vec::new(),
                     counter: CounterCheck::default(),
                     ledger,
@@ -185,6 +187,7 @@ pub(crate) enum Worker<'w> {
         pipe: &'w Windows<'w>,
         input: Input<'w>,
         samples: Samples,
+        intervals: Vec<Interval>,
         scratch: Vec<usize>,
         counter: CounterCheck,
         ledger: &'w Ledger,
@@ -219,7 +222,7 @@ impl Worker<'_> {
                 let started = pipe.meter.start();
                 samples.clear();
                 reader.read(index, samples)?;
-                pipe.meter.read(started, samples);
+                pipe.meter.read(started, samples.len());
                 ledger.read(samples.len())?;
                 window::count_sets(samples);
                 if pipe.select.totals_only {
@@ -236,14 +239,21 @@ impl Worker<'_> {
                 pipe.meter.done(started, out);
                 Ok(())
             }
-            Self::Windows { pipe, input, samples, scratch, counter, ledger } => {
+            Self::Windows { pipe, input, samples, intervals, scratch, counter, ledger } => {
                 ledger.check()?;
                 let started = pipe.meter.start();
                 samples.clear();
                 let (temporality, metric) = match input {
+                    Input::Stored(reader, set) if set.has_intervals() => {
+                        reader.read_intervals(index, intervals)?;
+                        pipe.meter.read(started, intervals.len());
+                        ledger.read(intervals.len())?;
+                        let series = &set.series()[index];
+                        (series.temporality, series.labels.metric_name())
+                    }
                     Input::Stored(reader, set) => {
                         reader.read(index, samples)?;
-                        pipe.meter.read(started, samples);
+                        pipe.meter.read(started, samples.len());
                         ledger.read(samples.len())?;
                         window::drop_stale(samples);
                         if pipe.spec.totals_only {
@@ -270,12 +280,21 @@ impl Worker<'_> {
                     metric,
                     position: pipe.position,
                 };
-                windows(pipe, samples, temporality, scratch, &mut context, out)?;
+                let rolled = matches!(input, Input::Stored(_, set) if set.has_intervals());
+                if rolled {
+                    rolled::fill(intervals, pipe.function, temporality, &context, out)?;
+                } else {
+                    windows(pipe, samples, temporality, scratch, &mut context, out)?;
+                }
                 let rising = matches!(pipe.function, RangeFunction::Rate | RangeFunction::Increase);
                 if rising && temporality == Temporality::Cumulative {
                     counter.check(metric, pipe.position, out, notes);
                 }
-                if pipe.meter.counts_steps() {
+                if pipe.meter.counts_steps() && rolled {
+                    rolled::each(intervals, &pipe.grid, &pipe.spec, ledger, |w| {
+                        pipe.meter.touch(w.step, w.intervals.len() as u64);
+                    })?;
+                } else if pipe.meter.counts_steps() {
                     window::each(samples, &pipe.grid, &pipe.spec, ledger, |w| {
                         pipe.meter.touch_window(w);
                         Ok(())

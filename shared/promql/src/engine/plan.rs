@@ -2,7 +2,7 @@
 //! numbered, and what does not change from step to step marked to be evaluated once.
 
 use regex::Regex;
-use weir_model::{Histogram, Labels, Matcher, Moment};
+use weir_model::{Aggregate, Histogram, Labels, Matcher, Moment};
 
 use super::grid::Grid;
 use super::instant::Output;
@@ -337,6 +337,22 @@ impl RangeFunction {
             "ts_of_max_over_time" => Self::TsOfMax,
             "distinct_over_time" => Self::Distinct,
             _ => return Statistic::from_name(name).map(Self::Statistic),
+        })
+    }
+
+    /// What of intervals it can be computed from; `None` if only samples do. Each has the last sample anyway.
+    pub(crate) fn aggregates(self) -> Option<&'static [Aggregate]> {
+        use Aggregate as A;
+        Some(match self {
+            Self::Sum | Self::Avg => &[A::Count, A::Sum],
+            Self::Count | Self::Present | Self::Last | Self::TsOfLast => &[A::Count],
+            Self::First | Self::TsOfFirst | Self::Delta => &[A::Count, A::First],
+            Self::Min => &[A::Count, A::Min],
+            Self::Max => &[A::Count, A::Max],
+            Self::Stddev | Self::Stdvar => &[A::Count, A::Sum, A::Squares],
+            // The sum for series whose samples are changes.
+            Self::Rate | Self::Increase => &[A::Count, A::Sum, A::First, A::Resets],
+            _ => return None,
         })
     }
 

@@ -94,7 +94,7 @@ fn raw<'e>(
         let started = meter.start();
         samples.clear();
         reader.read(index, &mut samples)?;
-        meter.read(started, &samples);
+        meter.read(started, samples.len());
         evaluator.ledger.read(samples.len())?;
         window::drop_stale(&mut samples);
         window::count_sets(&mut samples);

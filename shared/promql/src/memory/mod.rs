@@ -252,7 +252,7 @@ mod tests {
         start_ms: i64,
         end_ms: i64,
     ) -> Vec<(String, Samples)> {
-        let request = SelectRequest { matchers, start_ms, end_ms, max_series: 10 };
+        let request = SelectRequest { matchers, start_ms, end_ms, max_series: 10, instead: None };
         let set = storage.select(&request).await.unwrap();
         let mut reader = set.reader();
         let mut found = Vec::new();

@@ -70,11 +70,12 @@ fn within(samples: &Samples, start_ms: i64, end_ms: i64) -> Samples {
 #[async_trait]
 impl Storage for Overlay<'_> {
     async fn select(&self, request: &SelectRequest) -> Result<Box<dyn SeriesSet>, StorageError> {
-        let below = self.below.select(request).await?;
         let fresh = self.matching(request);
         if fresh.is_empty() {
-            return Ok(below);
+            return self.below.select(request).await;
         }
+        // Fresh samples join samples.
+        let below = self.below.select(&SelectRequest { instead: None, ..request.clone() }).await?;
         let merged = Merged::new(below, fresh);
         if merged.series.len() > request.max_series {
             let (found, most) = (merged.series.len(), request.max_series);

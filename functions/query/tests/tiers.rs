@@ -1,0 +1,277 @@
+//! Answers from rollups are those from samples: random data, late, repeated, with markers, resets and gaps, of
+//! floats, changes and histograms, asked with and without `tier=raw`.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::Value;
+use tower::ServiceExt;
+use weir_lake::{CompactMode, Incoming, Lake, LakeOptions, RollupWish};
+use weir_model::{
+    Batch, DistributionBuilder, FloatSample, HistogramSample, Labels, MetricKind, Record, STALE_NAN,
+    Temporality, TenantId,
+};
+use weir_platform::{Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId, Telemetry};
+use weir_query::{Query, QueryOptions, router};
+
+/// 2026-11-21T00:00:00Z.
+const BASE_MS: i64 = 1_795_219_200_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+const DAYS: i64 = 3;
+
+/// What is asked; `$r` is a range, `$o` an offset.
+const TEXTS: &[&str] = &[
+    "avg_over_time(level[$r])",
+    "sum_over_time(level[$r] offset $o)",
+    "min_over_time(level[$r])",
+    "max_over_time(level[$r])",
+    "count_over_time(level[$r])",
+    "stddev_over_time(level[$r])",
+    "stdvar_over_time(level[$r])",
+    "last_over_time(level[$r])",
+    "first_over_time(level[$r])",
+    "present_over_time(level[$r])",
+    "absent_over_time(level{of=\"9\"}[$r])",
+    "ts_of_last_over_time(level[$r])",
+    "ts_of_first_over_time(level[$r])",
+    "rate(counter_total[$r])",
+    "increase(counter_total[$r] offset $o)",
+    "delta(level[$r])",
+    "rate(changes[$r])",
+    "increase(changes[$r])",
+    "delta(changes[$r])",
+    "sum by (of) (rate(counter_total[$r])) / sum by (of) (count_over_time(level[$r]))",
+    "level",
+    "level offset $o",
+    "timestamp(level)",
+    "counter_total @ end()",
+    "avg_over_time(level[$r] @ end())",
+    "sum(level)",
+    "changes(level[$r])",
+    "quantile_over_time(0.9, level[$r])",
+    "max_over_time(rate(counter_total[$r])[4h:1h])",
+    "sum_over_time(latency[$r])",
+    "rate(latency[$r])",
+    "latency",
+    "{__name__=~\"level|latency\"}",
+    "count_over_time({__name__=~\"level|latency\"}[$r])",
+    "irate(counter_total[$r])",
+];
+
+/// Random numbers from a printed seed (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+struct World {
+    random: Random,
+    clock: Arc<ManualClock>,
+    lake: Arc<Lake>,
+    router: Router,
+    sequence: u128,
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::new(BASE_MS));
+        let options = LakeOptions::default();
+        let lake = Lake::open(Arc::new(MemoryBucket::new()), clock.clone(), options).await.unwrap();
+        let telemetry = Arc::new(Telemetry::default());
+        let query = Query::new(lake.clone(), clock.clone(), telemetry, QueryOptions::default());
+        Self { random: Random(seed), clock, lake, router: router(query), sequence: 1 }
+    }
+
+    async fn append(&mut self, batch: Batch) {
+        let received_ms = self.clock.now_ms();
+        let record = Record { tenant: TenantId::default(), key: None, received_ms, batch };
+        let sequence = SequenceNumber(self.sequence);
+        let incoming = Incoming { sequence, payload: record.encode().unwrap().into(), record };
+        self.sequence += 1;
+        self.lake.append(ShardId(0), vec![incoming]).await.unwrap();
+    }
+
+    /// One sample of a random series.
+    fn sample(&mut self, batch: &mut Batch, timestamp_ms: i64) {
+        let of = self.random.below(3).to_string();
+        let (name, temporality) = self.random.one(&[
+            ("level", Temporality::Cumulative),
+            ("counter_total", Temporality::Cumulative),
+            ("changes", Temporality::Delta),
+        ]);
+        let labels = Labels::from_pairs([("__name__", name), ("of", &of)]);
+        let series = batch.push_series(labels.borrowed(), MetricKind::Unknown, temporality);
+        let number = self.random.below(1_000) as f64 / 8.0;
+        let value = match name {
+            "counter_total" => (timestamp_ms - BASE_MS) as f64 / 1_000.0 % 20_000.0,
+            _ if number < 1.0 => STALE_NAN,
+            _ => number - 40.0,
+        };
+        batch.floats.push(FloatSample { series, timestamp_ms, value });
+    }
+
+    async fn fill(&mut self) {
+        let mut batch = Batch::new();
+        let mut at = BASE_MS;
+        while at < BASE_MS + DAYS * DAY_MS {
+            for _ in 0..3 {
+                let jitter = self.random.one(&[0, 0, 1, 30_000]);
+                self.sample(&mut batch, at + jitter);
+            }
+            if self.random.below(8) == 0 {
+                let labels = Labels::from_pairs([("__name__", "latency")]);
+                let series =
+                    batch.push_series(labels.borrowed(), MetricKind::Histogram, Temporality::Cumulative);
+                let mut builder = DistributionBuilder::new();
+                builder.observe(self.random.below(100) as f64, 2.0);
+                let histogram = Arc::new(builder.build());
+                batch.histograms.push(HistogramSample { series, timestamp_ms: at, histogram });
+            }
+            at += self.random.one(&[60_000, 240_000, 600_000]);
+        }
+        self.append(batch).await;
+    }
+
+    async fn late(&mut self) {
+        let mut batch = Batch::new();
+        for _ in 0..5 {
+            let at = BASE_MS + self.random.below((DAYS * 24 * 60) as u64) as i64 * 60_000;
+            self.sample(&mut batch, at);
+        }
+        self.append(batch).await;
+    }
+
+    async fn ask(&self, text: &str, (start, end, step): (i64, i64, i64), extra: &str) -> Value {
+        let query = text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+        let (start, end, step) = (start / 1000, end / 1000, step / 1000);
+        let uri = format!(
+            "/api/v1/query_range?query={query}&start={start}&end={end}&step={step}&nocache=1&explain=1{extra}"
+        );
+        let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 64 << 20).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// Asks from rollups and from samples, and gives the tiers that were read.
+    async fn compare(&mut self) -> BTreeSet<String> {
+        let unit = self.random.one(&[60_000, HOUR_MS, HOUR_MS, DAY_MS]);
+        let step = unit * (1 + self.random.below(4) as i64);
+        let start = BASE_MS + self.random.below((DAYS * DAY_MS / unit) as u64) as i64 * unit;
+        let end = start + step * self.random.below(30) as i64;
+        let range = unit * (1 + self.random.below(5) as i64);
+        let offset = unit * self.random.below(3) as i64;
+        let text = self.random.one(TEXTS);
+        let text =
+            text.replace("$r", &format!("{}s", range / 1000)).replace("$o", &format!("{}s", offset / 1000));
+        let rolled = self.ask(&text, (start, end, step), "").await;
+        let raw = self.ask(&text, (start, end, step), "&tier=raw").await;
+        assert_eq!(raw["status"], "success", "{raw}");
+        let context = format!("{text} from {start} to {end} by {step}");
+        assert_same(&rolled["data"]["result"], &raw["data"]["result"], &context);
+        let mut tiers = BTreeSet::new();
+        collect_tiers(&rolled["data"]["explain"], &mut tiers);
+        tiers
+    }
+}
+
+fn collect_tiers(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_tiers(item, into)),
+        Value::Object(fields) => {
+            into.extend(fields.get("tier").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|field| collect_tiers(field, into));
+        }
+        _ => {}
+    }
+}
+
+/// Equal but for the ninth digit of numbers.
+fn assert_same(a: &Value, b: &Value, context: &str) {
+    match (a, b) {
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            x.iter().zip(y).for_each(|(x, y)| assert_same(x, y, context));
+        }
+        (Value::Object(x), Value::Object(y)) if x.keys().eq(y.keys()) => {
+            x.iter().for_each(|(key, x)| assert_same(x, &y[key], context));
+        }
+        (Value::String(x), Value::String(y)) => {
+            let near = match (x.parse::<f64>(), y.parse::<f64>()) {
+                (Ok(x), Ok(y)) => x == y || (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0),
+                _ => false,
+            };
+            assert!(near || x == y, "{context}: {x}, from samples {y}");
+        }
+        _ => assert_eq!(a, b, "{context}"),
+    }
+}
+
+fn seed() -> u64 {
+    let clock = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    std::env::var("WEIR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(clock)
+}
+
+#[tokio::test]
+async fn answers_from_rollups_are_those_from_samples() {
+    let rounds: u64 = std::env::var("WEIR_TIER_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(150);
+    let seed = seed();
+    eprintln!("WEIR_SEED={seed}");
+    let mut world = World::new(seed).await;
+    world.fill().await;
+    world.lake.compact(CompactMode::Full).await.unwrap();
+    world.clock.advance((DAYS + 1) * DAY_MS);
+    let mut tiers = BTreeSet::new();
+    for round in 0..rounds {
+        if round % 10 == 0 {
+            world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
+        }
+        match world.random.below(30) {
+            0 => world.late().await,
+            1 => drop(world.lake.compact(CompactMode::Full).await.unwrap()),
+            _ => tiers.extend(world.compare().await),
+        }
+    }
+    assert_eq!(tiers.into_iter().collect::<Vec<_>>(), ["1d", "1h", "1m", "raw"], "each was read");
+}
+
+#[tokio::test]
+async fn a_tier_that_is_asked_for_answers_or_says_why_not() {
+    let mut world = World::new(7).await;
+    world.fill().await;
+    world.lake.compact(CompactMode::Full).await.unwrap();
+    world.clock.advance((DAYS + 1) * DAY_MS);
+    world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
+    let hours = (BASE_MS + HOUR_MS, BASE_MS + 20 * HOUR_MS, HOUR_MS);
+    for (text, range, tier, good) in [
+        ("sum_over_time(level[2h])", hours, "1h", true),
+        ("sum_over_time(level[2h])", hours, "1m", true),
+        ("sum_over_time(level[2h])", hours, "1d", false),
+        ("sum_over_time(level[90m])", hours, "1h", false),
+        ("quantile_over_time(0.5, level[2h])", hours, "1m", false),
+        ("level", (hours.0 + 1000, hours.1, HOUR_MS), "1m", false),
+        ("level", hours, "5m", false),
+    ] {
+        let answer = world.ask(text, range, &format!("&tier={tier}")).await;
+        assert_eq!(answer["status"] == "success", good, "{text} from {tier}: {answer}");
+        if !good {
+            assert!(answer["error"].as_str().unwrap().contains("tier"), "{answer}");
+        }
+    }
+}
