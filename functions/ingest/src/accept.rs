@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use weir_formats::json::EventMapping;
 use weir_formats::{Accepted, FormatError, Limits, Parsed, RejectKind, Rejections};
 use weir_model::{Batch, Record, RecordKey, TenantId};
 use weir_platform::{Clock, NewRecord, Stream, StreamError, Telemetry};
@@ -21,6 +22,8 @@ pub struct IngestOptions {
     pub max_age: Option<Duration>,
     /// Samples further in the future than this are refused.
     pub max_future: Option<Duration>,
+    /// What events become, beyond the rule for all of them.
+    pub events: Option<Arc<EventMapping>>,
     /// Bytes of bodies held in memory at once, over all requests; further requests wait briefly, then
     /// are told to come back.
     pub max_bytes_in_flight: usize,
@@ -28,7 +31,13 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), max_age: None, max_future: None, max_bytes_in_flight: 256 << 20 }
+        Self {
+            limits: Limits::default(),
+            max_age: None,
+            max_future: None,
+            events: None,
+            max_bytes_in_flight: 256 << 20,
+        }
     }
 }
 

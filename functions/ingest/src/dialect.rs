@@ -106,6 +106,7 @@ impl Ingest {
     ) -> Result<Parsed, IngestError> {
         let limits = &self.options().limits;
         let now_ms = self.now_ms();
+        let events = self.options().events.as_deref();
         let parsed = match dialect {
             Dialect::RemoteWrite => remote_write::parse(
                 remote_write::Version::negotiate(form.content_type)?,
@@ -114,9 +115,9 @@ impl Ingest {
                 limits,
             ),
             Dialect::Text => text::parse(body, text::Dialect::negotiate(form.content_type)?, now_ms, limits),
-            Dialect::Json => json::parse(body, now_ms, limits),
+            Dialect::Json => json::parse_mapped(body, now_ms, limits, events),
             Dialect::Statsd => statsd::parse(body, now_ms, limits, self.gauges().of(tenant)),
-            Dialect::Batch => batch::parse(body, now_ms, limits, self.gauges().of(tenant)),
+            Dialect::Batch => batch::parse_mapped(body, now_ms, limits, self.gauges().of(tenant), events),
             Dialect::SeriesLines => series_lines::parse(body, now_ms, limits),
             Dialect::Csv => {
                 let columns = form.parameter("format")?.map(|f| csv::Columns::from_format(&f)).transpose()?;

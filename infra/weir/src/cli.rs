@@ -113,6 +113,10 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_RULES", value_name = "FOLDER")]
     pub(crate) rules: Option<PathBuf>,
 
+    /// File that says which metrics events become, instead of the shipped one (infra/config/events.yml).
+    #[arg(long, env = "WEIR_EVENTS", value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+
     /// Evaluate no rules.
     #[arg(long, env = "WEIR_NO_RULES", conflicts_with = "rules")]
     pub(crate) no_rules: bool,

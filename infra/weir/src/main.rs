@@ -3,6 +3,7 @@
 mod analysis;
 mod banner;
 mod cli;
+mod events;
 mod front;
 mod host;
 mod own_metrics;

@@ -28,6 +28,7 @@ use weir_rules::RunnerPorts;
 
 use crate::banner;
 use crate::cli::Up;
+use crate::events;
 use crate::front;
 use crate::own_metrics::OwnMetrics;
 use crate::rules::{self, RuleFunctions};
@@ -176,7 +177,7 @@ impl Stack {
         let bucket: Arc<dyn Bucket> = Arc::new(bucket);
         let lake = Lake::open(bucket.clone(), clock.clone(), options).await.with_context(|| at("lake"))?;
         let port: Arc<dyn Stream> = Arc::new(stream.clone());
-        let ingest = Ingest::new(port.clone(), clock.clone(), telemetry.clone(), ingest_options(up));
+        let ingest = Ingest::new(port.clone(), clock.clone(), telemetry.clone(), ingest_options(up)?);
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let rollup = Rollup::new(lake.clone(), telemetry.clone());
@@ -266,14 +267,15 @@ type ConsumeFuture =
     std::pin::Pin<Box<dyn Future<Output = Result<weir_platform::BatchOutcome, String>> + Send + 'static>>;
 type GiveUpFuture = std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'static>>;
 
-fn ingest_options(up: &Up) -> IngestOptions {
+fn ingest_options(up: &Up) -> Result<IngestOptions> {
     let mut options = IngestOptions::default();
     options.limits.compressed_bytes = up.limits.max_body_bytes;
     options.limits.body_bytes = up.limits.max_decoded_bytes;
     options.limits.samples = up.limits.max_write_samples;
     options.max_age = up.limits.max_sample_age;
     options.max_future = up.limits.max_sample_future;
-    options
+    options.events = Some(Arc::new(events::mapping(up.events.as_deref())?));
+    Ok(options)
 }
 
 /// An error and its causes in one line.

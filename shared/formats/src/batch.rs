@@ -9,7 +9,7 @@
 //! `format` is `prometheus`, `openmetrics`, `statsd` or `json`. The list may also stand under `batch`
 //! or `metrics`, and documents one a line do as well: everything [`crate::json`] reads is read here.
 
-use crate::json;
+use crate::json::{self, EventMapping};
 use crate::limits::Limits;
 use crate::outcome::{FormatError, Parsed};
 use crate::sink::Sink;
@@ -25,7 +25,22 @@ pub fn parse(
     limits: &Limits,
     gauges: &mut dyn GaugeMemory,
 ) -> Result<Parsed, FormatError> {
+    parse_mapped(body, now_ms, limits, gauges, None)
+}
+
+/// Reads a batch, events by a mapping where it names their types.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_mapped(
+    body: &[u8],
+    now_ms: i64,
+    limits: &Limits,
+    gauges: &mut dyn GaugeMemory,
+    events: Option<&EventMapping>,
+) -> Result<Parsed, FormatError> {
     let mut sink = Sink::new(now_ms, limits);
+    sink.events = events;
     json::parse_into(body, &mut sink, Some(gauges))?;
     Ok(sink.parsed)
 }

@@ -8,6 +8,7 @@ use weir_model::{
 };
 
 use crate::canonical;
+use crate::json::EventMapping;
 use crate::limits::Limits;
 use crate::outcome::{FormatError, Parsed, Problem, RejectKind, quote};
 
@@ -20,6 +21,8 @@ pub(crate) struct Sink<'l> {
     latest_ms: i64,
     /// Canonical labels of the series at hand; memory that all series share.
     labels: Vec<u8>,
+    /// What events become, beyond the rule for all of them.
+    pub(crate) events: Option<&'l EventMapping>,
     /// Put before each place; set while a document inside a document is read.
     scope: String,
 }
@@ -35,6 +38,7 @@ impl<'l> Sink<'l> {
             now_ms,
             latest_ms,
             labels: Vec::with_capacity(1024),
+            events: None,
             scope: String::new(),
         }
     }

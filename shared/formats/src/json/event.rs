@@ -66,6 +66,11 @@ fn read<'t>(
         member("event_type")(Problem::new(RejectKind::Labels, reason))
     })?;
     let own_ms = node.get("timestamp").map(time).transpose().map_err(member("timestamp"))?;
+    if let Some(mapping) = sink.events
+        && let Some(written) = mapping.write(node, name, own_ms, arena, sink)
+    {
+        return written.map_err(|(name, problem)| member(name)(problem));
+    }
     let mut labels = LabelSet::named(name, arena);
     if let Some(given) = node.get("labels") {
         labels.read(given, sink.limits.labels, arena).map_err(member("labels"))?;

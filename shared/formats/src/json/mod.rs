@@ -22,6 +22,7 @@
 pub mod cloudwatch;
 pub mod custom;
 pub mod event;
+mod mapping;
 mod series;
 mod tape;
 
@@ -36,6 +37,7 @@ use crate::sink::Sink;
 use crate::statsd::GaugeMemory;
 use crate::text::Dialect;
 use crate::timestamp;
+pub use mapping::EventMapping;
 use series::Place;
 use tape::{Node, Tape};
 
@@ -47,7 +49,21 @@ const MAX_NESTING: u32 = 4;
 /// # Errors
 /// [`FormatError`] when the body is no JSON, or passes a bound on the whole request.
 pub fn parse(body: &[u8], now_ms: i64, limits: &Limits) -> Result<Parsed, FormatError> {
+    parse_mapped(body, now_ms, limits, None)
+}
+
+/// Reads a body of documents, events by a mapping where it names their types.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_mapped(
+    body: &[u8],
+    now_ms: i64,
+    limits: &Limits,
+    events: Option<&EventMapping>,
+) -> Result<Parsed, FormatError> {
     let mut sink = Sink::new(now_ms, limits);
+    sink.events = events;
     parse_into(body, &mut sink, None)?;
     Ok(sink.parsed)
 }
