@@ -24,17 +24,26 @@ impl<'a> Overlay<'a> {
         Self { below, fresh: BTreeMap::new() }
     }
 
-    /// Adds samples; each series' times must not go back.
+    /// Adds samples; of two of one series and time the later one counts.
     pub fn push(&mut self, samples: &[RuleSample]) {
         for sample in samples {
             let metric = self.fresh.entry(sample.labels.metric_name().to_owned()).or_default();
             let into = metric.entry(sample.labels.clone()).or_default();
+            let mut one = Samples::default();
             match &sample.value {
                 SampleValue::Float(value) => {
-                    into.timestamps.push(sample.timestamp_ms);
-                    into.values.push(*value);
+                    one.timestamps.push(sample.timestamp_ms);
+                    one.values.push(*value);
                 }
-                SampleValue::Histogram(h) => into.histograms.push((sample.timestamp_ms, h.clone())),
+                SampleValue::Histogram(h) => one.histograms.push((sample.timestamp_ms, h.clone())),
+            }
+            let newest = into.timestamps.last().copied().max(into.histograms.last().map(|(at, _)| *at));
+            if newest.is_none_or(|newest| newest < sample.timestamp_ms) {
+                into.timestamps.append(&mut one.timestamps);
+                into.values.append(&mut one.values);
+                into.histograms.append(&mut one.histograms);
+            } else {
+                add(into, &one);
             }
         }
     }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use weir_model::{Labels, Samples};
-use weir_promql::memory::MemoryStorage;
+use weir_model::Labels;
 use weir_promql::{Query, SampleValue, Value, evaluate};
 
 use super::compare::text;
 use super::{AlertTest, Failure, QueryTest, Test};
-use crate::evaluate::{
-    ALERT_NAME, AlertState, GroupState, Health, Overlay, RuleSample, Settings, evaluate_group,
-};
+use crate::evaluate::{ALERT_NAME, AlertState, GroupState, Health, Overlay, Settings, evaluate_group};
 use crate::file::Group;
 
 impl Test {
@@ -21,7 +18,7 @@ impl Test {
             external_url: self.external_url.clone(),
             ..Settings::default()
         };
-        let mut storage = self.input.clone();
+        let mut storage = Overlay::new(&self.input);
         let mut states: Vec<GroupState> = groups.iter().map(|_| GroupState::default()).collect();
         let alert_times: BTreeSet<i64> = self.alerts.iter().map(|test| test.at_ms).collect();
         let query_times = self.queries.iter().map(|test| test.at_ms);
@@ -30,11 +27,7 @@ impl Test {
         let mut at_ms = 0;
         while at_ms <= end_ms {
             for (group, state) in groups.iter().zip(&mut states) {
-                let written = {
-                    let mut overlay = Overlay::new(&storage);
-                    evaluate_group(group, state, &mut overlay, &settings, at_ms).await
-                };
-                store(&mut storage, written);
+                evaluate_group(group, state, &mut storage, &settings, at_ms).await;
                 let failed =
                     group.rules.iter().zip(&state.rules).filter(|(_, rule)| rule.health == Health::Err);
                 for (rule, state) in failed {
@@ -87,7 +80,7 @@ impl Test {
     async fn check_query(
         &self,
         test: &QueryTest,
-        storage: &MemoryStorage,
+        storage: &Overlay<'_>,
         settings: &Settings,
         fuzzy: bool,
     ) -> Option<Failure> {
@@ -128,20 +121,6 @@ impl Test {
         let message =
             if self.name.is_empty() { message } else { format!("name: {},\n    {message}", self.name) };
         Failure { line, message }
-    }
-}
-
-fn store(storage: &mut MemoryStorage, written: Vec<RuleSample>) {
-    for sample in written {
-        let mut samples = Samples::default();
-        match sample.value {
-            SampleValue::Float(value) => {
-                samples.timestamps.push(sample.timestamp_ms);
-                samples.values.push(value);
-            }
-            SampleValue::Histogram(histogram) => samples.histograms.push((sample.timestamp_ms, histogram)),
-        }
-        storage.push(sample.labels, samples);
     }
 }
 
