@@ -1,7 +1,7 @@
 //! Bounds of a query, and the ledger that every loop of the evaluation reports to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::error::QueryError;
@@ -36,11 +36,18 @@ impl Default for Limits {
             max_points_per_series: 11_000,
             max_result_points: 50_000_000,
             max_bytes: 1 << 30,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: processors(),
             deadline: None,
             cancel: None,
         }
     }
+}
+
+/// Processors that this process may use, asked for once: the system answers out of several files, which takes as
+/// long as a small query.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// What something takes as long as it is held.
