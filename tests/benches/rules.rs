@@ -120,7 +120,7 @@ async fn main() {
     let runner = Runner::new(book, Job::Alert, ports);
     for minute in 58..61 {
         let started = Instant::now();
-        let run = runner.run(&TenantId::default(), START_MS + minute * MINUTE_MS).await.unwrap();
+        let run = runner.run(&TenantId::default(), START_MS + minute * MINUTE_MS, false).await.unwrap();
         let report = run.report;
         assert_eq!(report.failed_rules, 0);
         note(&format!(

@@ -57,7 +57,7 @@ impl AlertFunction {
         let at_ms = event.at_ms()?;
         let mut outcomes = Vec::with_capacity(self.tenants.len());
         for tenant in &self.tenants {
-            let run = self.runner.run(tenant, at_ms).await;
+            let run = self.runner.run(tenant, at_ms, event.again).await;
             let run = run.map_err(|source| AlertError::Run { tenant: tenant.clone(), source })?;
             let (report, repeated) = (run.report, run.repeated);
             outcomes.push(Outcome { tenant: tenant.to_string(), report, alerts: run.alerts, repeated });

@@ -54,7 +54,7 @@ impl Kpi {
         let at_ms = event.at_ms()?;
         let mut outcomes = Vec::with_capacity(self.tenants.len());
         for tenant in &self.tenants {
-            let run = self.runner.run(tenant, at_ms).await;
+            let run = self.runner.run(tenant, at_ms, event.again).await;
             let run = run.map_err(|source| KpiError::Run { tenant: tenant.clone(), source })?;
             outcomes.push(Outcome { tenant: tenant.to_string(), report: run.report, repeated: run.repeated });
         }

@@ -126,6 +126,13 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_scheduled_event_has_a_time() {
+        let event: RuleEvent =
+            serde_json::from_str(include_str!("../../../events/schedule-rules.json")).unwrap();
+        assert_eq!(event, RuleEvent::scheduled(event.at_ms().unwrap()));
+    }
+
+    #[test]
     fn every_shipped_rule_file_passes_its_unit_tests() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rules");
         for (name, _) in SHIPPED {

@@ -9,6 +9,9 @@ use crate::template::rfc3339;
 pub struct RuleEvent {
     /// The time that rules are evaluated at, RFC 3339 in UTC: `2026-11-21T10:05:00Z`.
     pub time: String,
+    /// Evaluates a time again that was evaluated before, for data that came late.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// An event without a time.
@@ -21,7 +24,7 @@ impl RuleEvent {
     /// `<aws.scheduler.scheduled-time>`.
     #[must_use]
     pub fn scheduled(at_ms: i64) -> Self {
-        Self { time: rfc3339(at_ms.div_euclid(1000) * 1000) }
+        Self { time: rfc3339(at_ms.div_euclid(1000) * 1000), again: false }
     }
 
     /// The time in milliseconds since the Unix epoch.
@@ -70,10 +73,13 @@ mod tests {
             ("2026-11-21T10:05:00Z", 1_795_255_500_000),
             ("2000-02-29T23:59:59Z", 951_868_799_000),
         ] {
-            assert_eq!(RuleEvent { time: text.to_owned() }.at_ms(), Ok(ms), "{text}");
+            assert_eq!(RuleEvent { time: text.to_owned(), again: false }.at_ms(), Ok(ms), "{text}");
             assert_eq!(RuleEvent::scheduled(ms).time, text);
         }
-        assert_eq!(RuleEvent { time: "2026-11-21T10:05:00.123Z".into() }.at_ms(), Ok(1_795_255_500_000));
+        assert_eq!(
+            RuleEvent { time: "2026-11-21T10:05:00.123Z".into(), again: false }.at_ms(),
+            Ok(1_795_255_500_000)
+        );
     }
 
     #[test]
@@ -86,7 +92,7 @@ mod tests {
             "2026-11-21T10:05:00+01:00",
             "<aws.scheduler.scheduled-time>",
         ] {
-            assert!(RuleEvent { time: text.to_owned() }.at_ms().is_err(), "{text}");
+            assert!(RuleEvent { time: text.to_owned(), again: false }.at_ms().is_err(), "{text}");
         }
     }
 }

@@ -98,20 +98,22 @@ impl Runner {
     /// Evaluates what is due at the event's time and has not been evaluated yet.
     ///
     /// Results go into the stream before the state is created. A crash between the two repeats the evaluation,
-    /// which writes the same samples again; an event delivered twice finds its state and does nothing.
+    /// which writes the same samples again; an event delivered twice finds its state and does nothing, unless it
+    /// asks to evaluate its time `again`: then it starts from the state before, and the results take the place of
+    /// those of the first time. The state of the first time stays.
     ///
     /// # Errors
     /// [`RunError`] when a port failed.
-    pub async fn run(&self, tenant: &TenantId, at_ms: i64) -> Result<Run, RunError> {
-        let run = self.evaluate(tenant, at_ms).await;
+    pub async fn run(&self, tenant: &TenantId, at_ms: i64, again: bool) -> Result<Run, RunError> {
+        let run = self.evaluate(tenant, at_ms, again).await;
         metrics::count(&self.ports.telemetry, self.job, &run);
         run
     }
 
-    async fn evaluate(&self, tenant: &TenantId, at_ms: i64) -> Result<Run, RunError> {
+    async fn evaluate(&self, tenant: &TenantId, at_ms: i64, again: bool) -> Result<Run, RunError> {
         let ports = &self.ports;
         let store = StateStore::new(ports.bucket.clone(), self.job);
-        let state = store.latest(tenant, at_ms).await?.unwrap_or_default();
+        let state = store.latest(tenant, if again { at_ms - 1 } else { at_ms }).await?.unwrap_or_default();
         if state.at_ms == Some(at_ms) {
             return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
         }

@@ -106,11 +106,26 @@ const ALERT: &str = "groups: [{name: g, rules: [{alert: High, expr: load > 1, fo
 async fn an_event_delivered_twice_is_handled_once() {
     let world = world(ALERT, "load 2x9", Job::Alert);
     let tenant = TenantId::default();
-    assert!(!world.runner.run(&tenant, MINUTE).await.unwrap().repeated);
+    assert!(!world.runner.run(&tenant, MINUTE, false).await.unwrap().repeated);
     assert_eq!(world.stream.lines().len(), 2);
-    let again = world.runner.run(&tenant, MINUTE).await.unwrap();
+    let again = world.runner.run(&tenant, MINUTE, false).await.unwrap();
     assert!(again.repeated);
     assert_eq!((again.alerts.len(), world.stream.lines().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_time_can_be_evaluated_again() {
+    let world = world(ALERT, "load 2x9", Job::Alert);
+    let tenant = TenantId::default();
+    for minute in 1..=3 {
+        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
+    }
+    let third = world.stream.lines();
+    let again = world.runner.run(&tenant, 3 * MINUTE, true).await.unwrap();
+    assert!(!again.repeated);
+    let lines = world.stream.lines();
+    assert!(lines.iter().all(|line| third.contains(line)), "{lines:?} are not among {third:?}");
+    assert_eq!(lines.len(), 3, "firing, its time, and the end of pending: {lines:?}");
 }
 
 #[tokio::test]
@@ -118,12 +133,12 @@ async fn state_goes_on_in_another_process_and_per_tenant() {
     let world = world(ALERT, "load 2x9", Job::Alert);
     let tenant = TenantId::default();
     for minute in 1..=2 {
-        world.runner.run(&tenant, minute * MINUTE).await.unwrap();
+        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
     }
     let other = runner(ALERT, Job::Alert, &world.tenants, &world.bucket, &world.stream);
-    let run = other.run(&tenant, 3 * MINUTE).await.unwrap();
+    let run = other.run(&tenant, 3 * MINUTE, false).await.unwrap();
     assert_eq!((run.report.firing, run.alerts[0].state), (1, AlertState::Firing));
-    let run = other.run(&TenantId::new("b").unwrap(), 3 * MINUTE).await.unwrap();
+    let run = other.run(&TenantId::new("b").unwrap(), 3 * MINUTE, false).await.unwrap();
     assert_eq!((run.report.pending, run.alerts[0].active_at_ms), (1, 3 * MINUTE));
 }
 
@@ -132,9 +147,9 @@ async fn a_run_that_could_not_write_is_done_again() {
     let world = world(ALERT, "load 2x9", Job::Alert);
     let tenant = TenantId::default();
     world.stream.fails.store(true, std::sync::atomic::Ordering::SeqCst);
-    world.runner.run(&tenant, MINUTE).await.unwrap_err();
+    world.runner.run(&tenant, MINUTE, false).await.unwrap_err();
     world.stream.fails.store(false, std::sync::atomic::Ordering::SeqCst);
-    assert!(!world.runner.run(&tenant, MINUTE).await.unwrap().repeated);
+    assert!(!world.runner.run(&tenant, MINUTE, false).await.unwrap().repeated);
     assert_eq!(world.stream.lines().len(), 2);
 }
 
@@ -144,10 +159,10 @@ async fn groups_keep_their_intervals_and_misses_are_counted() {
     let world = world(rules, "load 2x19", Job::Alert);
     let tenant = TenantId::default();
     for minute in 5..=6 {
-        world.runner.run(&tenant, minute * MINUTE).await.unwrap();
+        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
     }
     assert_eq!(world.stream.lines(), ["f@300 2", "f@330 2", "f@360 2", "s@300 2"]);
-    let run = world.runner.run(&tenant, 10 * MINUTE).await.unwrap();
+    let run = world.runner.run(&tenant, 10 * MINUTE, false).await.unwrap();
     // Of the fast group the evaluations of minutes 6:30 to 9:00 did not take place.
     assert_eq!((run.report.evaluations, run.report.missed), (3, 6));
     assert_eq!(world.stream.lines(), ["f@570 2", "f@600 2", "s@600 2"]);
@@ -158,12 +173,12 @@ async fn groups_that_are_gone_end_what_they_wrote() {
     let rules = "groups: [{name: a, interval: 5m, rules: [{record: x, expr: load}]}]";
     let world = world(rules, "load 2x19", Job::Kpi);
     let tenant = TenantId::default();
-    world.runner.run(&tenant, 5 * MINUTE).await.unwrap();
+    world.runner.run(&tenant, 5 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), ["x@300 2"]);
     let other = runner("groups: []", Job::Kpi, &world.tenants, &world.bucket, &world.stream);
-    other.run(&tenant, 10 * MINUTE).await.unwrap();
+    other.run(&tenant, 10 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), ["x@600 stale"]);
-    other.run(&tenant, 15 * MINUTE).await.unwrap();
+    other.run(&tenant, 15 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), [""; 0]);
 }
 
@@ -173,7 +188,7 @@ async fn states_of_a_day_ago_are_deleted() {
     let tenant = TenantId::default();
     let day = 24 * 60;
     for minute in [1, 2, day + 1, day + 2] {
-        world.runner.run(&tenant, minute * MINUTE).await.unwrap();
+        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
     }
     assert_eq!(world.bucket.list("rules/", None, 100).await.unwrap().len(), 3);
 }
