@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 use tower::ServiceExt;
-use weir_lake::{CompactMode, Incoming, Lake, LakeOptions, RollupWish};
+use weir_lake::{Ages, CompactMode, Incoming, Lake, LakeOptions, RetentionPolicy, RollupWish};
 use weir_model::{
     Batch, DistributionBuilder, FloatSample, HistogramSample, Labels, MetricKind, Record, STALE_NAN,
     Temporality, TenantId,
@@ -273,5 +273,40 @@ async fn a_tier_that_is_asked_for_answers_or_says_why_not() {
         if !good {
             assert!(answer["error"].as_str().unwrap().contains("tier"), "{answer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn rollups_outlive_samples_exactly_where_they_can_and_approximately_with_a_note() {
+    let mut world = World::new(9).await;
+    world.fill().await;
+    world.lake.compact(CompactMode::Full).await.unwrap();
+    world.clock.advance((DAYS + 1) * DAY_MS);
+    world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
+    let range = (BASE_MS + HOUR_MS, BASE_MS + 20 * HOUR_MS, HOUR_MS);
+    let exact =
+        ["sum_over_time(level[2h])", "rate(counter_total[3h])", "level", "max_over_time(changes[1h])"];
+    let mut before = Vec::new();
+    for text in exact {
+        before.push(world.ask(text, range, "&tier=raw").await);
+    }
+    let ages = Ages { raw_ms: Some(2 * DAY_MS), ..Ages::default() };
+    let policy = RetentionPolicy { classes: Vec::new(), default: ages };
+    world.lake.set_retention(None, &policy, "test").await.unwrap();
+    world.lake.expire(world.clock.now_ms()).await.unwrap();
+    for (text, before) in exact.iter().zip(before) {
+        let raw = world.ask(text, range, "&tier=raw").await;
+        assert_eq!(raw["data"]["result"].as_array().map(Vec::len), Some(0), "{text}: {raw}");
+        let left = world.ask(text, range, "").await;
+        assert_same(&left["data"]["result"], &before["data"]["result"], text);
+        assert!(left.get("infos").is_none(), "{text}: {left}");
+    }
+    for text in ["quantile_over_time(0.5, level[2h])", "changes(level[90m])", "sum_over_time(latency[2h])"] {
+        let left = world.ask(text, range, "").await;
+        assert!(left["data"]["result"].as_array().is_some_and(|series| !series.is_empty()), "{text}: {left}");
+        assert!(
+            left["infos"].to_string().contains("have expired; the last one of each 1m"),
+            "{text}: {left}"
+        );
     }
 }

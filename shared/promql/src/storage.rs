@@ -54,6 +54,8 @@ pub struct SelectionStats {
     pub cached_indexes: u64,
     /// Resolution of the samples read: `raw`, or the name of a rollup.
     pub tier: &'static str,
+    /// True when samples have expired, and the last one of each interval of the tier stands in for them.
+    pub approximate: bool,
 }
 
 /// Why storage could not answer.

@@ -75,6 +75,7 @@ impl SeriesSet for Selected {
             blocks: self.selection.blocks() as u64,
             cached_indexes: self.selection.cached_indexes() as u64,
             tier: "raw",
+            approximate: false,
         }
     }
 

@@ -48,14 +48,16 @@ impl TenantStorage {
             Tiers::Any => None,
             Tiers::Only(tier) => Some(tier),
         };
-        let mut found = None;
-        if let Some(Instead { grid_ms, aggregates }) = request.instead.clone() {
-            let wish = TierWish { grid_ms, aggregates, tier };
-            let selection =
-                self.lake.select_tier(&self.tenant, selection, &wish).await.map_err(storage_error)?;
-            let has_intervals = !wish.aggregates.is_empty();
-            found = selection.map(|s| OfTier { series: selected(s.series()), selection: s, has_intervals });
-        }
+        // On a grid of 0 no window is a union of intervals, and only expired samples are stood in for.
+        let all = Instead { grid_ms: 0, aggregates: Vec::new() };
+        let Instead { grid_ms, aggregates } = request.instead.clone().unwrap_or(all);
+        let wish = TierWish { grid_ms, aggregates, tier };
+        let found = self.lake.select_tier(&self.tenant, selection, &wish).await.map_err(storage_error)?;
+        let found = found.map(|found| OfTier {
+            series: selected(found.series()),
+            has_intervals: !wish.aggregates.is_empty() && !found.is_approximate(),
+            selection: found,
+        });
         match (tier, &found) {
             (Some(tier), None) => Err(StorageError::Limit(format!(
                 "tier {} cannot answer this: that takes a function that works on rollups; a start, step, range \
@@ -86,6 +88,7 @@ impl SeriesSet for OfTier {
             blocks: self.selection.blocks() as u64,
             cached_indexes: self.selection.cached_indexes() as u64,
             tier: self.selection.tier().name(),
+            approximate: self.selection.is_approximate(),
         }
     }
 

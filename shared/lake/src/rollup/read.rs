@@ -42,6 +42,7 @@ pub struct TierWish {
 #[derive(Debug)]
 pub struct TierSelection {
     tier: Tier,
+    approximate: bool,
     series: Vec<SeriesInfo>,
     stretches: Vec<Stretch>,
 }
@@ -73,6 +74,12 @@ impl TierSelection {
     #[must_use]
     pub fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// True when it stands in for samples that have expired, and gives only the last one of each interval.
+    #[must_use]
+    pub fn is_approximate(&self) -> bool {
+        self.approximate
     }
 
     /// Bytes of samples that it holds, compressed ones as such.
@@ -197,27 +204,84 @@ fn touched(head: &Head, catalog: &Catalog, tenant: &TenantId, wish: &Selection) 
     days
 }
 
-/// Days in a row, and whether they are read from the tier.
-fn stretches(
-    blocks: &TenantBlocks,
-    tier: Tier,
-    touched: &BTreeMap<i64, u64>,
-    days: std::ops::RangeInclusive<i64>,
-) -> Vec<DayRun> {
-    let mut stretches: Vec<DayRun> = Vec::new();
-    for day in days {
-        let generation = touched.get(&day).copied();
-        let of_tier = match blocks.rolled(tier, day) {
-            Some(made_of) => generation.is_none_or(|generation| made_of >= generation),
-            // A day without samples is as well read from the tier.
-            None => generation.is_none() && stretches.last().is_none_or(|last| last.2),
-        };
-        match stretches.last_mut().filter(|last| last.2 == of_tier) {
-            Some(last) => last.1 = day,
-            None => stretches.push((day, day, of_tier)),
+/// What a choice of days rests on.
+struct Known<'a> {
+    blocks: &'a TenantBlocks,
+    /// From when on no sample has expired.
+    complete_from_ms: i64,
+    /// See [`touched`].
+    touched: &'a dyn Fn() -> BTreeMap<i64, u64>,
+}
+
+impl Known<'_> {
+    fn has_expired(&self, day: i64) -> bool {
+        day.saturating_mul(DAY_MS) < self.complete_from_ms
+    }
+}
+
+/// The coarsest tier that gives the answers of samples, with the days to read from it.
+fn exact(
+    known: &Known<'_>,
+    wish: &TierWish,
+    days: &std::ops::RangeInclusive<i64>,
+) -> Option<(Tier, Vec<DayRun>)> {
+    let fits = |tier: &Tier| {
+        wish.tier.is_none_or(|only| only == *tier)
+            && wish.grid_ms > 0
+            && wish.grid_ms % tier.width_ms() == 0
+            && days.clone().any(|day| known.blocks.rolled(*tier, day).is_some())
+    };
+    let tiers: Vec<Tier> = Tier::ALL.into_iter().rev().filter(fits).collect();
+    if tiers.is_empty() {
+        return None;
+    }
+    let touched = (known.touched)();
+    let mut best: Option<(Tier, Vec<DayRun>, i64)> = None;
+    for tier in tiers {
+        let runs = runs(days, |day, before| {
+            let generation = touched.get(&day).copied();
+            match known.blocks.rolled(tier, day) {
+                // What is left of expired samples says less than their rollup.
+                Some(made_of) => {
+                    known.has_expired(day) || generation.is_none_or(|generation| made_of >= generation)
+                }
+                // A day without samples is as well read from the tier.
+                None => generation.is_none() && before.unwrap_or(true),
+            }
+        });
+        let covered: i64 = runs.iter().filter(|run| run.2).map(|(first, last, _)| last - first + 1).sum();
+        let better = best.as_ref().is_none_or(|(_, _, most)| covered > *most);
+        if covered > 0 && runs.len() <= MAX_STRETCHES && better {
+            best = Some((tier, runs, covered));
         }
     }
-    stretches
+    best.map(|(tier, runs, _)| (tier, runs))
+}
+
+/// The finest tier that has days whose samples have expired, with those days.
+fn left(known: &Known<'_>, days: &std::ops::RangeInclusive<i64>) -> Option<(Tier, Vec<DayRun>)> {
+    if !known.has_expired(*days.start()) {
+        return None;
+    }
+    let of = |tier| {
+        let runs = runs(days, |day, _| known.has_expired(day) && known.blocks.rolled(tier, day).is_some());
+        let any = runs.iter().any(|run| run.2) && runs.len() <= MAX_STRETCHES;
+        any.then_some((tier, runs))
+    };
+    Tier::ALL.into_iter().find_map(of)
+}
+
+/// Days in a row that are read alike. `of_tier` is told the day, and whether the one before is of the tier.
+fn runs(days: &std::ops::RangeInclusive<i64>, of_tier: impl Fn(i64, Option<bool>) -> bool) -> Vec<DayRun> {
+    let mut runs: Vec<DayRun> = Vec::new();
+    for day in days.clone() {
+        let of_tier = of_tier(day, runs.last().map(|run| run.2));
+        match runs.last_mut().filter(|run| run.2 == of_tier) {
+            Some(run) => run.1 = day,
+            None => runs.push((day, day, of_tier)),
+        }
+    }
+    runs
 }
 
 /// Blocks of an aggregate of a tier that overlap the range, in order of time.
@@ -243,13 +307,13 @@ struct Plan {
     of_samples: bool,
 }
 
-/// What every part wants, and the stretches by whether they are of the tier; `None` if the tier has no day of it.
+/// The parts of each stretch.
 fn plans(
     blocks: &TenantBlocks,
     catalog: &Catalog,
     tenant: &TenantId,
     selection: &Selection,
-    wish: &TierWish,
+    aggregates: &[Aggregate],
     (tier, stretches): (Tier, &[DayRun]),
 ) -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -268,11 +332,11 @@ fn plans(
             plans.push(part(Aggregate::Last, blocks_of(catalog, tenant, range)));
             continue;
         }
-        let always = match wish.aggregates.is_empty() {
+        let always = match aggregates.is_empty() {
             true => &[Aggregate::Last][..],
             false => &[Aggregate::Last, Aggregate::Count][..],
         };
-        let others = wish.aggregates.iter().filter(|aggregate| !always.contains(aggregate));
+        let others = aggregates.iter().filter(|aggregate| !always.contains(aggregate));
         for aggregate in always.iter().chain(others) {
             plans.push(part(*aggregate, blocks_of_tier(blocks, tier, *aggregate, range)));
         }
@@ -281,8 +345,9 @@ fn plans(
 }
 
 impl Lake {
-    /// Like [`Lake::select`], but from a tier as far as that gives the same answers; `None` when no tier does,
-    /// or when series have histograms or sets and the wish is for intervals.
+    /// Like [`Lake::select`], but from a tier as far as that gives the same answers. Where samples have expired,
+    /// and no tier gives the answers that they would have given, it gives the last sample of each interval of the
+    /// finest tier left for them. `None` when samples are to be read.
     ///
     /// # Errors
     /// As [`Lake::select`].
@@ -293,38 +358,39 @@ impl Lake {
         wish: &TierWish,
     ) -> Result<Option<TierSelection>, LakeError> {
         self.refresh_for_query().await?;
-        let fits = |tier: &Tier| {
-            wish.tier.is_none_or(|only| only == *tier)
-                && wish.grid_ms > 0
-                && wish.grid_ms % tier.width_ms() == 0
-        };
-        let mut tiers: Vec<Tier> = Tier::ALL.into_iter().rev().filter(fits).collect();
         let days = day_of(selection.start_ms)..=day_of(selection.end_ms);
         // Tiers hold little of what lies farther apart than any data: then it is not worth the walk.
-        let too_long = days.end().saturating_sub(*days.start()) > 366 * 100;
-        if tiers.is_empty() || selection.start_ms > selection.end_ms || too_long {
+        if selection.start_ms > selection.end_ms || days.end().saturating_sub(*days.start()) > 366 * 100 {
             return Ok(None);
         }
+        let exact = |known: &Known<'_>| exact(known, wish, &days);
+        if let Some(found) = self.select_runs(tenant, selection, &wish.aggregates, exact).await? {
+            return Ok(Some(found));
+        }
+        if wish.tier.is_some() {
+            return Ok(None);
+        }
+        let left = |known: &Known<'_>| left(known, &days);
+        let found = self.select_runs(tenant, selection, &[], left).await?;
+        Ok(found.map(|found| TierSelection { approximate: true, ..found }))
+    }
+
+    /// Selects days from the tier that `choose` says, or from samples.
+    async fn select_runs(
+        &self,
+        tenant: &TenantId,
+        selection: &Selection,
+        aggregates: &[Aggregate],
+        choose: impl FnOnce(&Known<'_>) -> Option<(Tier, Vec<DayRun>)>,
+    ) -> Result<Option<TierSelection>, LakeError> {
         let planned = {
             let state = self.state();
             let Some(blocks) = state.catalog.tenants.get(tenant) else { return Ok(None) };
-            tiers.retain(|tier| days.clone().any(|day| blocks.rolled(*tier, day).is_some()));
-            if tiers.is_empty() {
-                return Ok(None);
-            }
-            let touched = touched(&state.head, &state.catalog, tenant, selection);
-            let mut best: Option<(Tier, Vec<DayRun>, i64)> = None;
-            for tier in tiers {
-                let stretches = stretches(blocks, tier, &touched, days.clone());
-                let of_tier = |(first, last, _): &DayRun| last - first + 1;
-                let covered: i64 = stretches.iter().filter(|s| s.2).map(of_tier).sum();
-                let better = best.as_ref().is_none_or(|(_, _, most)| covered > *most);
-                if covered > 0 && stretches.len() <= MAX_STRETCHES && better {
-                    best = Some((tier, stretches, covered));
-                }
-            }
-            let Some((tier, stretches, _)) = best else { return Ok(None) };
-            let plans = plans(blocks, &state.catalog, tenant, selection, wish, (tier, &stretches));
+            let floors = state.catalog.floors(tenant, self.clock.now_ms());
+            let touched = || touched(&state.head, &state.catalog, tenant, selection);
+            let known = Known { blocks, complete_from_ms: floors.complete_from(), touched: &touched };
+            let Some((tier, stretches)) = choose(&known) else { return Ok(None) };
+            let plans = plans(blocks, &state.catalog, tenant, selection, aggregates, (tier, &stretches));
             let guard = self.snapshots.hold(state.catalog.version);
             // Hot samples under the same lock as the blocks: in the one or in the other, never in both.
             let mut heads = Vec::with_capacity(plans.len());
@@ -334,7 +400,7 @@ impl Lake {
                     let mut builder = Builder::new(&plan.wish);
                     builder.add_head(&state.head, tenant)?;
                     found = builder.found;
-                    found.floors = state.catalog.floors(tenant, self.clock.now_ms());
+                    found.floors = floors.clone();
                 }
                 heads.push(found);
             }
@@ -347,10 +413,7 @@ impl Lake {
             let mut builder = Builder::new(&plan.wish);
             builder.found = found;
             let selection = self.complete(tenant, builder, &plan.metas).await?;
-            if !wish.aggregates.is_empty()
-                && plan.aggregate == Aggregate::Last
-                && !selection.has_only_floats()
-            {
+            if !aggregates.is_empty() && plan.aggregate == Aggregate::Last && !selection.has_only_floats() {
                 return Ok(None);
             }
             let part = Part { aggregate: plan.aggregate, selection, places: Vec::new() };
@@ -365,7 +428,7 @@ impl Lake {
                 limit,
             });
         }
-        Ok(Some(TierSelection { tier, series, stretches }))
+        Ok(Some(TierSelection { tier, approximate: false, series, stretches }))
     }
 }
 

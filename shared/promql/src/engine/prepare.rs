@@ -130,7 +130,13 @@ fn compute(prepared: &Prepared) -> Result<Answer, QueryError> {
         sorting: Duration::ZERO,
     };
     let value = result::value(&mut evaluator, &lowered.root, query, &grid)?;
-    let (warnings, infos) = evaluator.notes.texts(&query.text);
+    let (warnings, mut infos) = evaluator.notes.texts(&query.text);
+    let approximate = storage.iter().filter(|s| s.stats.approximate).map(|s| s.stats.tier);
+    for tier in approximate.collect::<std::collections::BTreeSet<_>>() {
+        infos.push(format!(
+            "PromQL info: samples of this range have expired; the last one of each {tier} stands in for them"
+        ));
+    }
     let (peak_points, peak_bytes) = ledger.peaks();
     let timings =
         Timings { preparing: *preparing, evaluating: started.elapsed(), sorting: evaluator.sorting };
