@@ -37,20 +37,16 @@ enum Kind {
 use Kind::{Discovery, Instant as Now, Range};
 
 const QUERIES: [(&str, Kind, &str); 16] = [
-    ("rates by mode, 3,200 series", Range, "sum by (mode) (rate(node_cpu_seconds_total[5m]))"),
+    ("rates by mode", Range, "sum by (mode) (rate(node_cpu_seconds_total[5m]))"),
     ("rates by mode, now", Now, "sum by (mode) (rate(node_cpu_seconds_total[5m]))"),
-    ("top 5 of rates of 200 series", Range, "topk(5, rate(node_network_receive_bytes_total[5m]))"),
-    ("top 5 of rates of 200 series, now", Now, "topk(5, rate(node_network_receive_bytes_total[5m]))"),
+    ("top 5 of rates", Range, "topk(5, rate(node_network_receive_bytes_total[5m]))"),
+    ("top 5 of rates, now", Now, "topk(5, rate(node_network_receive_bytes_total[5m]))"),
     (
-        "quantile by method, 10,000 buckets",
+        "quantile by method",
         Range,
         "histogram_quantile(0.99, sum by (le, method) (rate(rpc_duration_seconds_bucket[5m])))",
     ),
-    (
-        "quantile of each, 10,000 buckets, now",
-        Now,
-        "histogram_quantile(0.9, rate(rpc_duration_seconds_bucket[5m]))",
-    ),
+    ("quantile of each, now", Now, "histogram_quantile(0.9, rate(rpc_duration_seconds_bucket[5m]))"),
     ("one series", Range, "node_load1{instance=\"prod-0001.example.net:9100\"}"),
     (
         "rate of one series",
