@@ -11,6 +11,8 @@ use crate::days::OpenBlock;
 use crate::error::LakeError;
 use crate::head::TimeRange;
 use crate::lake::Lake;
+use crate::retention::Floors;
+use crate::rollup::{cover, day_of};
 use crate::select::{blocks_of, by_day};
 use crate::series_index::{Live, SeriesIndex};
 
@@ -107,6 +109,7 @@ impl Lake {
         };
         let floors;
         let mut range = range;
+        let asked = range;
         let (metas, _guard) = {
             let state = self.state();
             floors = state.catalog.floors(tenant, self.clock.now_ms());
@@ -142,12 +145,22 @@ impl Lake {
                 }
             }
             let guard = self.snapshots.hold(state.catalog.version);
-            (blocks_of(&state.catalog, tenant, range), guard)
+            let mut metas = blocks_of(&state.catalog, tenant, range);
+            if let Some(blocks) = state.catalog.tenants.get(tenant) {
+                let (rollups, days) = cover(blocks, asked, floors.complete_from());
+                let known = |at_ms: i64| days.contains(&day_of(at_ms));
+                metas.retain(|block| !(known(block.min_ms) && known(block.max_ms)));
+                metas.splice(0..0, rollups);
+            }
+            (metas, guard)
         };
         for (number, metas) in by_day(&metas) {
             let day = self.days.day(tenant, number);
             let blocks = self.open_blocks(&day, metas).await?;
             let contents = day.contents();
+            // Rollups outlive the samples that they were made of.
+            let floors = if number.0.is_some() { Floors::default() } else { floors.clone() };
+            let range = if number.0.is_some() { asked } else { range };
             let within = |block: &OpenBlock| {
                 range.start_ms.max(floors.complete_from()) <= block.meta.min_ms
                     && block.meta.max_ms <= range.end_ms

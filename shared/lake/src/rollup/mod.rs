@@ -5,6 +5,7 @@
 //! day is rolled up for all tiers at once, and again when a block of its samples has a greater generation.
 
 mod columns;
+mod cover;
 mod read;
 mod run;
 
@@ -12,11 +13,17 @@ use weir_model::Tier;
 
 use crate::manifest::RollupPlace;
 
+pub(crate) use cover::cover;
 pub use read::{TierReader, TierSelection, TierWish};
 pub use run::{RollupProgress, RollupReport, RollupWish};
 
 /// Milliseconds of a day of UTC.
 pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// The day (since 1970) that a timestamp lies in: its first millisecond belongs to the day before.
+pub(crate) fn day_of(at_ms: i64) -> i64 {
+    at_ms.saturating_sub(1).div_euclid(DAY_MS)
+}
 
 /// Days that one block of a tier holds: few objects in the end, and little to write again for a new day.
 pub(crate) fn partition_days(tier: Tier) -> i64 {

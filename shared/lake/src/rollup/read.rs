@@ -4,16 +4,16 @@
 //! hot samples included; otherwise from its samples. So answers are those of the samples at any moment, and
 //! never wait for a schedule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_model::{Aggregate, Interval, Samples, Temporality, TenantId, Tier};
 
 use super::columns::{from_columns, intervals};
-use super::{DAY_MS, partition_days, place};
+use super::cover::generations;
+use super::{DAY_MS, day_of, partition_days, place};
 use crate::error::LakeError;
 use crate::head::{Head, TimeRange};
-use crate::keys::HOUR_MS;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, TenantBlocks};
 use crate::reader::LakeReader;
@@ -171,24 +171,11 @@ impl TierReader<'_> {
     }
 }
 
-fn day_of(at_ms: i64) -> i64 {
-    // The first millisecond of a day belongs to the interval before.
-    at_ms.saturating_sub(1).div_euclid(DAY_MS)
-}
-
 /// The days that hot samples of matching series may lie in, and the generation of each day's blocks.
 fn touched(head: &Head, catalog: &Catalog, tenant: &TenantId, wish: &Selection) -> BTreeMap<i64, u64> {
     let range = TimeRange { start_ms: wish.start_ms, end_ms: wish.end_ms };
-    let mut days: BTreeMap<i64, u64> = BTreeMap::new();
-    if let Some(blocks) = catalog.tenants.get(tenant) {
-        let hours = wish.start_ms.div_euclid(HOUR_MS)..=wish.end_ms.div_euclid(HOUR_MS).saturating_add(24);
-        for block in blocks.hours.range(hours).flat_map(|(_, b)| b).filter(|b| b.has_samples()) {
-            for day in BTreeSet::from([day_of(block.min_ms), day_of(block.max_ms)]) {
-                let generation = days.entry(day).or_default();
-                *generation = block.generation.max(*generation);
-            }
-        }
-    }
+    let blocks = catalog.tenants.get(tenant);
+    let mut days = blocks.map(|blocks| generations(blocks, range)).unwrap_or_default();
     if let Some(hot) = head.tenant(tenant) {
         for ordinal in hot.index.matching(&wish.matchers) {
             let series = &hot.series[ordinal as usize];

@@ -7,7 +7,7 @@ use serde::Serialize;
 use weir_model::{Aggregate, LabelsRef, Samples, SeriesId, Temporality, TenantId, Tier};
 
 use super::columns::Rolled;
-use super::{DAY_MS, partition_days, place};
+use super::{DAY_MS, day_of, partition_days, place};
 use crate::block::{EncodedBlock, SeriesEntry, series_order};
 use crate::compact::{NewBlock, Parts};
 use crate::error::LakeError;
@@ -82,8 +82,7 @@ struct Source {
 fn sources(blocks: &TenantBlocks) -> BTreeMap<i64, Source> {
     let mut days: BTreeMap<i64, Source> = BTreeMap::new();
     for block in blocks.hours.values().flatten().filter(|block| block.has_samples()) {
-        let day = |at_ms: i64| at_ms.saturating_sub(1).div_euclid(DAY_MS);
-        let (first, last) = (day(block.min_ms), day(block.max_ms));
+        let (first, last) = (day_of(block.min_ms), day_of(block.max_ms));
         // An hour touches its own day, and the day before if a sample lies at its very beginning.
         for day in BTreeSet::from([first, last]) {
             let source = days.entry(day).or_default();
@@ -405,7 +404,7 @@ fn holds(block: &BlockMeta, aggregate: Aggregate) -> bool {
 
 /// Removes the samples of days.
 fn drop_days(samples: &mut Samples, days: &BTreeSet<i64>) {
-    let stays = |at: i64| !days.contains(&at.saturating_sub(1).div_euclid(DAY_MS));
+    let stays = |at: i64| !days.contains(&day_of(at));
     let kept: (Vec<i64>, Vec<f64>) = samples
         .timestamps
         .iter()
