@@ -33,7 +33,7 @@ struct Sink;
 #[async_trait::async_trait]
 impl Stream for Sink {
     async fn put(&self, records: Vec<NewRecord>) -> Result<Vec<Placed>, StreamError> {
-        Ok(records.iter().map(|_| Placed { shard: ShardId(0), sequence: SequenceNumber(0) }).collect())
+        Ok(records.iter().map(|_| Placed { shard: ShardId(0), sequence: SequenceNumber::from(0) }).collect())
     }
 }
 
@@ -67,7 +67,7 @@ async fn lake(bucket: Arc<dyn Bucket>, clock: Arc<dyn Clock>) -> Arc<Lake> {
         }
         let record = Record { tenant: TenantId::default(), key: None, received_ms: timestamp_ms, batch };
         let payload = Bytes::from(record.encode().unwrap());
-        let sequence = SequenceNumber(tick as u128 + 1);
+        let sequence = SequenceNumber::from(tick as u128 + 1);
         lake.append(ShardId(0), vec![Incoming { sequence, payload, record }]).await.unwrap();
         if tick == TICKS - 40 {
             lake.compact(CompactMode::Full).await.unwrap();

@@ -97,7 +97,7 @@ impl World {
             }
             let record =
                 Record { tenant: TenantId::default(), key: None, received_ms: self.clock.now_ms(), batch };
-            let sequence = SequenceNumber(self.sequence);
+            let sequence = SequenceNumber::from(self.sequence);
             self.sequence += 1;
             let incoming = Incoming { sequence, payload: record.encode().unwrap().into(), record };
             self.lake.append(ShardId(0), vec![incoming]).await.unwrap();

@@ -131,7 +131,7 @@ impl World {
             if self.random.below(8) == 0 { TenantId::new("other").unwrap() } else { TenantId::default() };
         let record = Record { tenant, key: None, received_ms: now_ms, batch };
         let incoming = |sequence, record: &Record| Incoming {
-            sequence: SequenceNumber(sequence),
+            sequence: SequenceNumber::from(sequence),
             payload: record.encode().unwrap().into(),
             record: record.clone(),
         };

@@ -102,7 +102,7 @@ impl World {
     async fn append(&mut self, batch: Batch) {
         let received_ms = self.clock.now_ms();
         let record = Record { tenant: TenantId::default(), key: None, received_ms, batch };
-        let sequence = SequenceNumber(self.sequence);
+        let sequence = SequenceNumber::from(self.sequence);
         let incoming = Incoming { sequence, payload: record.encode().unwrap().into(), record };
         self.sequence += 1;
         self.lake.append(ShardId(0), vec![incoming]).await.unwrap();

@@ -8,19 +8,11 @@ use weir_alert::AlertFunction;
 use weir_kpi::Kpi;
 use weir_model::TenantId;
 use weir_platform::Clock;
-use weir_rules::{Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings};
+use weir_rules::{Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped};
 
 use crate::cli::Up;
 use crate::stop::Stop;
 
-/// The shipped rule files, by name.
-const SHIPPED: &[(&str, &str)] = &[
-    ("aggregates.yml", include_str!("../../config/rules/aggregates.yml")),
-    ("alerts.yml", include_str!("../../config/rules/alerts.yml")),
-    ("business.yml", include_str!("../../config/rules/business.yml")),
-    ("collector.yml", include_str!("../../config/rules/collector.yml")),
-    ("kpi.yml", include_str!("../../config/rules/kpi.yml")),
-];
 /// Most files of a folder of rules.
 const MAX_FILES: usize = 1_000;
 
@@ -29,9 +21,7 @@ pub(crate) fn book(up: &Up) -> Result<RuleBook> {
     let settings = Settings { external_url: format!("http://{}", up.listen), ..Settings::default() };
     let mut files = Vec::new();
     if !up.no_rules {
-        for (name, text) in SHIPPED {
-            files.push(RuleFile::parse(name, text)?);
-        }
+        files.extend(shipped()?);
         if let Some(folder) = &up.rules {
             for file in folder_of_rules(folder)? {
                 // A file of the same name stands in for a shipped one.
@@ -120,9 +110,7 @@ mod tests {
 
     #[test]
     fn the_shipped_rules_are_good_and_do_not_repeat_each_other() {
-        let files: Vec<RuleFile> =
-            SHIPPED.iter().map(|(name, text)| RuleFile::parse(name, text).unwrap()).collect();
-        assert_eq!(weir_rules::duplicates(&files), []);
+        assert_eq!(weir_rules::duplicates(&shipped().unwrap()), []);
     }
 
     #[test]
@@ -135,7 +123,7 @@ mod tests {
     #[test]
     fn every_shipped_rule_file_passes_its_unit_tests() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rules");
-        for (name, _) in SHIPPED {
+        for RuleFile { name, .. } in shipped().unwrap() {
             let tests = folder.join(name.replace(".yml", ".test.yml"));
             let passed = crate::rule_files::run(&tests).unwrap_or_else(|error| panic!("{error:#}"));
             assert!(passed > 0, "{name} has no tests");

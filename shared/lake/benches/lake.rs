@@ -64,7 +64,7 @@ fn scrape(labels: &[Labels], tick: i64) -> Vec<Incoming> {
         let received_ms = START_MS + tick * INTERVAL_MS;
         let record = Record { tenant: TenantId::default(), key: None, received_ms, batch };
         let payload = Bytes::from(record.encode().expect("the bench's lake works"));
-        Incoming { sequence: SequenceNumber(tick as u128 * 100 + part as u128 + 1), payload, record }
+        Incoming { sequence: SequenceNumber::from(tick as u128 * 100 + part as u128 + 1), payload, record }
     });
     records.collect()
 }

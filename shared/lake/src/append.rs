@@ -55,6 +55,9 @@ pub(crate) enum SegmentStart {
     Damaged,
 }
 
+/// How often the next numbers of a shard are tried for while others take them.
+const NUMBER_TRIES: usize = 32;
+
 impl Lake {
     /// Writes a batch of one shard. When this returns, every record of it is durable and visible to
     /// queries, exactly once: records that an earlier delivery brought, and repeats of a retry key,
@@ -112,6 +115,45 @@ impl Lake {
                 }
             }
         }
+    }
+
+    /// Writes records that have no numbers yet, under the next free ones of a shard, however many processes
+    /// do so at once. Each needs a retry key: by it a write whose reply was lost is known as done.
+    pub(crate) async fn append_next(
+        &self,
+        shard: ShardId,
+        records: Vec<(Bytes, Record)>,
+    ) -> Result<Vec<SequenceNumber>, LakeError> {
+        let lane = self.lane(shard)?;
+        let mut prepared = lane.lock().await;
+        if !*prepared {
+            self.read_compacted_keys(shard).await?;
+            *prepared = true;
+        }
+        let covered = |lake: &Self| lake.covered_through(shard).unwrap_or(SequenceNumber::from(0));
+        let sequence = covered(self);
+        let incoming = |(payload, record)| Incoming { sequence, payload, record };
+        let mut piece: Vec<Incoming> = records.into_iter().map(incoming).collect();
+        let mut appended = Appended::default();
+        for _ in 0..NUMBER_TRIES {
+            // Every number is taken by creating its segment, so what others wrote must be known first;
+            // also what has been compacted, before the grace period ends and its segments are gone.
+            self.refresh_if_older(self.options.grace_ms / 4).await?;
+            self.read_new_segments(shard).await?;
+            let known = self.without_repeats(shard, &piece).is_empty();
+            if !known {
+                let mut next = covered(self);
+                for incoming in &mut piece {
+                    next = next.next();
+                    incoming.sequence = next;
+                }
+            }
+            // Known after a try of ours: it is there under the numbers of that try.
+            if known || self.write(shard, &piece, &mut appended).await? {
+                return Ok(piece.iter().map(|incoming| incoming.sequence).collect());
+            }
+        }
+        Err(LakeError::unavailable(format!("others wrote to {shard} {NUMBER_TRIES} times meanwhile")))
     }
 
     /// Takes off as many records as one segment holds.

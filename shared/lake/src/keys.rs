@@ -44,14 +44,14 @@ pub(crate) fn shard_prefix(shard: ShardId) -> String {
 
 /// A segment, named by the first sequence number it covers.
 pub(crate) fn segment(shard: ShardId, first: SequenceNumber) -> String {
-    format!("{HOT}shard={}/{:039}.seg", shard.0, first.0)
+    format!("{HOT}shard={}/{first:078}.seg", shard.0)
 }
 
 /// Shard and first sequence number of a segment's key.
 pub(crate) fn parse_segment(key: &str) -> Option<(ShardId, SequenceNumber)> {
     let (shard, name) = key.strip_prefix(HOT)?.strip_prefix("shard=")?.split_once('/')?;
-    let first = name.strip_suffix(".seg").filter(|digits| digits.len() == 39)?;
-    Some((ShardId(shard.parse().ok()?), SequenceNumber(first.parse().ok()?)))
+    let first = name.strip_suffix(".seg").filter(|digits| digits.len() == 78)?;
+    Some((ShardId(shard.parse().ok()?), first.parse().ok()?))
 }
 
 /// A manifest entry.
@@ -96,7 +96,7 @@ pub(crate) fn metadata(tenant: &TenantId, id: &str) -> String {
 
 /// A record that could not be decoded: `extension` is `bin` for its bytes, `json` for the reason.
 pub(crate) fn quarantine(shard: ShardId, sequence: SequenceNumber, extension: &str) -> String {
-    format!("quarantine/shard={}/{:039}.{extension}", shard.0, sequence.0)
+    format!("quarantine/shard={}/{sequence:078}.{extension}", shard.0)
 }
 
 /// A damaged object set aside: its key and the hash of its bytes, under the folder of what is in quarantine.
@@ -118,9 +118,12 @@ mod tests {
 
     #[test]
     fn keys_never_change_and_read_back() {
-        let at = (ShardId(3), SequenceNumber(17));
+        let at = (ShardId(3), "49590338271490256608559692538361571095921575989136588898".parse().unwrap());
         let key = segment(at.0, at.1);
-        assert_eq!(key, "hot/shard=3/000000000000000000000000000000000000017.seg");
+        assert_eq!(
+            key,
+            "hot/shard=3/000000000000000000000049590338271490256608559692538361571095921575989136588898.seg"
+        );
         assert_eq!(parse_segment(&key), Some(at));
         assert_eq!(entry(5), "manifest/00000000000000000005.json");
         assert_eq!(parse_entry(&entry(5)), Some(5));

@@ -80,7 +80,12 @@ impl Lake {
         let manifest = ManifestStore::new(bucket.clone(), options.concurrency);
         let catalog = manifest.load().await?;
         let lake = Arc::new(Self {
-            state: RwLock::new(State::new(catalog, options.retry_window_ms, options.head_limits())),
+            state: RwLock::new(State::new(
+                catalog,
+                options.retry_window_ms,
+                options.head_limits(),
+                options.keep_hot,
+            )),
             lanes: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             refreshed_ms: AtomicI64::new(clock.now_ms()),
@@ -230,9 +235,14 @@ impl Lake {
 
     /// Before a query: looks for news when others write too and the last look is too old.
     pub(crate) async fn refresh_for_query(&self) -> Result<(), LakeError> {
+        if self.options.sole_writer { Ok(()) } else { self.refresh_if_older(self.options.refresh_ms).await }
+    }
+
+    /// Looks for news unless the last look is at most so many milliseconds old.
+    pub(crate) async fn refresh_if_older(&self, limit_ms: i64) -> Result<(), LakeError> {
         let is_fresh = || {
             let age_ms = self.clock.now_ms().saturating_sub(self.refreshed_ms.load(Ordering::SeqCst));
-            self.options.sole_writer || (0..=self.options.refresh_ms).contains(&age_ms)
+            (0..=limit_ms).contains(&age_ms)
         };
         if is_fresh() {
             return Ok(());

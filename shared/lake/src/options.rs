@@ -10,6 +10,9 @@ pub struct LakeOptions {
     /// True when this process is the only one on the bucket: what it knows is always current, and
     /// objects that were replaced may go at once.
     pub sole_writer: bool,
+    /// False for a process that only appends: it keeps no hot samples in memory, and must neither
+    /// answer queries nor compact.
+    pub keep_hot: bool,
     /// Otherwise: how long a replaced object stays for readers that still know the manifest before
     /// it, in milliseconds; at most an hour.
     pub grace_ms: i64,
@@ -64,6 +67,7 @@ impl Default for LakeOptions {
     fn default() -> Self {
         Self {
             sole_writer: true,
+            keep_hot: true,
             grace_ms: 15 * 60_000,
             retry_window_ms: 10 * 60_000,
             index_memory_bytes: 256 << 20,

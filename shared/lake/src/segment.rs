@@ -1,8 +1,8 @@
 //! Hot segments: one stream batch of one shard as one object, its records verbatim.
 //!
-//! Layout, little-endian: `WSEG`, version 1, shard (u32), first and last sequence number covered (u128
+//! Layout, little-endian: `WSEG`, version 2, shard (u32), first and last sequence number covered (u256
 //! each), number of records (u32), newest arrival among records with a retry key (i64, the minimum when
-//! there is none); then for each record its sequence number (u128), arrival (i64), flags (u8, 1 = has a
+//! there is none); then for each record its sequence number (u256), arrival (i64), flags (u8, 1 = has a
 //! retry key), the key if any (u128), length (u32) and the stream record's bytes; last the XXH3-64 of
 //! everything before. The range may cover more than the records listed: a repeated delivery that was
 //! dropped, or a record in quarantine, stays covered.
@@ -13,10 +13,10 @@ use weir_platform::{SequenceNumber, ShardId};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 4] = b"WSEG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HAS_KEY: u8 = 1;
 /// Bytes of the fixed part at the start.
-pub(crate) const HEADER_BYTES: usize = 4 + 1 + 4 + 16 + 16 + 4 + 8;
+pub(crate) const HEADER_BYTES: usize = 4 + 1 + 4 + 2 * SequenceNumber::BYTES + 4 + 8;
 
 /// One record of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +70,17 @@ impl Segment {
 
     /// The object's bytes.
     pub(crate) fn encode(&self) -> Bytes {
-        let payload: usize = self.records.iter().map(|r| r.payload.len() + 45).sum();
+        let payload: usize = self.records.iter().map(|r| r.payload.len() + 61).sum();
         let mut out = Vec::with_capacity(HEADER_BYTES + payload + 8);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
         out.extend_from_slice(&self.header.shard.0.to_le_bytes());
-        out.extend_from_slice(&self.header.first.0.to_le_bytes());
-        out.extend_from_slice(&self.header.last.0.to_le_bytes());
+        out.extend_from_slice(&self.header.first.to_le_bytes());
+        out.extend_from_slice(&self.header.last.to_le_bytes());
         out.extend_from_slice(&self.header.records.to_le_bytes());
         out.extend_from_slice(&self.header.newest_keyed_ms.unwrap_or(i64::MIN).to_le_bytes());
         for record in &self.records {
-            out.extend_from_slice(&record.sequence.0.to_le_bytes());
+            out.extend_from_slice(&record.sequence.to_le_bytes());
             out.extend_from_slice(&record.received_ms.to_le_bytes());
             out.push(if record.key.is_some() { HAS_KEY } else { 0 });
             if let Some(key) = record.key {
@@ -102,8 +102,8 @@ impl Segment {
             return Err("its checksum does not match");
         }
         let mut input = &body[HEADER_BYTES..];
-        // A record takes at least 29 bytes, so that a wrong count cannot make us reserve much.
-        let mut records = Vec::with_capacity((header.records as usize).min(input.len() / 29));
+        // A record takes at least 45 bytes, so that a wrong count cannot make us reserve much.
+        let mut records = Vec::with_capacity((header.records as usize).min(input.len() / 45));
         for _ in 0..header.records {
             let record = take_record(&mut input, bytes).ok_or("a record is cut off")?;
             let after = records.last().map(|r: &SegmentRecord| r.sequence);
@@ -129,8 +129,8 @@ impl SegmentHeader {
         }
         let cut_off = "its start is cut off";
         let shard = ShardId(u32::from_le_bytes(take(&mut input).ok_or(cut_off)?));
-        let first = SequenceNumber(u128::from_le_bytes(take(&mut input).ok_or(cut_off)?));
-        let last = SequenceNumber(u128::from_le_bytes(take(&mut input).ok_or(cut_off)?));
+        let first = SequenceNumber::from_le_bytes(take(&mut input).ok_or(cut_off)?);
+        let last = SequenceNumber::from_le_bytes(take(&mut input).ok_or(cut_off)?);
         let records = u32::from_le_bytes(take(&mut input).ok_or(cut_off)?);
         let newest = i64::from_le_bytes(take(&mut input).ok_or(cut_off)?);
         if last < first {
@@ -147,7 +147,7 @@ fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 fn take_record(input: &mut &[u8], whole: &Bytes) -> Option<SegmentRecord> {
-    let sequence = SequenceNumber(u128::from_le_bytes(take(input)?));
+    let sequence = SequenceNumber::from_le_bytes(take(input)?);
     let received_ms = i64::from_le_bytes(take(input)?);
     let [flags] = take(input)?;
     let key = if flags & HAS_KEY != 0 { Some(RecordKey(u128::from_le_bytes(take(input)?))) } else { None };
@@ -172,14 +172,19 @@ mod tests {
                     .map(|(step, received_ms, key, payload)| {
                         sequence += step;
                         SegmentRecord {
-                            sequence: SequenceNumber(sequence),
+                            sequence: SequenceNumber::from(sequence),
                             received_ms: received_ms.max(i64::MIN + 1),
                             key: key.map(RecordKey),
                             payload: payload.into(),
                         }
                     })
                     .collect();
-                Segment::new(ShardId(shard), SequenceNumber(first), SequenceNumber(sequence + 3), records)
+                Segment::new(
+                    ShardId(shard),
+                    SequenceNumber::from(first),
+                    SequenceNumber::from(sequence + 3),
+                    records,
+                )
             },
         )
     }
@@ -217,14 +222,15 @@ mod tests {
     #[test]
     fn the_layout_never_changes() {
         let record = SegmentRecord {
-            sequence: SequenceNumber(2),
+            sequence: SequenceNumber::from(2),
             received_ms: 3,
             key: Some(RecordKey(4)),
             payload: Bytes::from_static(b"p"),
         };
-        let bytes = Segment::new(ShardId(1), SequenceNumber(2), SequenceNumber(5), vec![record]).encode();
-        assert_eq!(bytes.len(), HEADER_BYTES + 16 + 8 + 1 + 16 + 4 + 1 + 8);
-        assert_eq!(&bytes[..9], b"WSEG\x01\x01\0\0\0");
-        assert_eq!(xxh3_64(&bytes), 6646379796526777128);
+        let bytes =
+            Segment::new(ShardId(1), SequenceNumber::from(2), SequenceNumber::from(5), vec![record]).encode();
+        assert_eq!(bytes.len(), HEADER_BYTES + 32 + 8 + 1 + 16 + 4 + 1 + 8);
+        assert_eq!(&bytes[..9], b"WSEG\x02\x01\0\0\0");
+        assert_eq!(xxh3_64(&bytes), 13138789140631520220);
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct State {
     shards: HashMap<ShardId, ShardState>,
     retry_window_ms: i64,
     limits: HeadLimits,
+    keep_hot: bool,
 }
 
 /// What is known of a shard.
@@ -65,8 +66,13 @@ impl DecodedSegment {
 }
 
 impl State {
-    pub(crate) fn new(catalog: Arc<Catalog>, retry_window_ms: i64, limits: HeadLimits) -> Self {
-        Self { catalog, head: Head::default(), shards: HashMap::new(), retry_window_ms, limits }
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        retry_window_ms: i64,
+        limits: HeadLimits,
+        keep_hot: bool,
+    ) -> Self {
+        Self { catalog, head: Head::default(), shards: HashMap::new(), retry_window_ms, limits, keep_hot }
     }
 
     /// Last sequence number of a shard that the lake holds, hot or in blocks.
@@ -111,11 +117,13 @@ impl State {
             return Taken::default();
         }
         self.note_keys(segment, now_ms);
+        self.shard(header.shard).covered = Some(header.last);
+        if !self.keep_hot {
+            return Taken::default();
+        }
         let hot = HotSegment { shard: header.shard, last: header.last, bytes, samples: 0, oldest_ms: None };
         let new = records.filter(|(sequence, _)| covered.is_none_or(|to| *sequence > to));
-        let taken = self.head.insert(hot, new, self.limits);
-        self.shard(header.shard).covered = Some(header.last);
-        taken
+        self.head.insert(hot, new, self.limits)
     }
 
     /// Moves on to a later catalog and drops the hot samples that its blocks hold, as one change.

@@ -55,7 +55,7 @@ mod lake {
 
     fn incoming(sequence: u128, record: Record) -> Incoming {
         let payload = Bytes::from(record.encode().unwrap());
-        Incoming { sequence: SequenceNumber(sequence), payload, record }
+        Incoming { sequence: SequenceNumber::from(sequence), payload, record }
     }
 
     fn labels(name: &str) -> Labels {
@@ -318,7 +318,7 @@ mod lake {
         let batch = vec![incoming(2, keyed(1, 60_000, 2.0)), incoming(3, keyed(2, 60_000, 3.0))];
         let appended = world.lake.append(SHARD, batch.clone()).await.unwrap();
         assert_eq!((appended.records, appended.repeated_keys, appended.already_covered), (1, 1, 0));
-        assert_eq!(appended.covered_through, Some(SequenceNumber(3)));
+        assert_eq!(appended.covered_through, Some(SequenceNumber::from(3)));
         let again = world.lake.append(SHARD, batch).await.unwrap();
         assert_eq!((again.records, again.repeated_keys, again.already_covered), (0, 0, 2));
         assert_eq!(rows(&world.lake, &everything()).await.len(), 2);
@@ -333,7 +333,7 @@ mod lake {
     #[tokio::test]
     async fn quarantine_keeps_the_first_bytes_and_the_reason() {
         let world = World::new(LakeOptions::default()).await;
-        let at = SequenceNumber(5);
+        let at = SequenceNumber::from(5);
         world.lake.quarantine(SHARD, at, Bytes::from_static(b"bad"), "cut off").await.unwrap();
         world.lake.quarantine(SHARD, at, Bytes::from_static(b"other"), "again").await.unwrap();
         let keys = world.keys("quarantine/").await;
@@ -387,7 +387,7 @@ mod lake {
             let kept = |all: Vec<(Labels, i64, f64)>| all.iter().map(|r| r.1 - BASE_MS).collect::<Vec<_>>();
             assert_eq!(kept(rows(&world.lake, &everything()).await), [67, 68, 69], "{shows}");
             assert_eq!(world.lake.hot().damaged, 67, "{shows}");
-            assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber(69)), "{shows}");
+            assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber::from(69)), "{shows}");
             let aside = world.keys("quarantine/hot/").await;
             assert_eq!(aside.len(), 2 * 67, "{shows}");
             assert!(aside[0].starts_with(&format!("quarantine/{}", hot[0])), "{shows}: {}", aside[0]);
@@ -434,7 +434,7 @@ mod lake {
         world.lake.append(SHARD, vec![odd, good]).await.unwrap();
         world.lake = world.open().await.unwrap();
         assert_eq!(rows(&world.lake, &everything()).await.len(), 1);
-        assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber(2)));
+        assert_eq!(world.lake.covered_through(SHARD), Some(SequenceNumber::from(2)));
         let kept = world.keys("quarantine/shard=0/").await;
         assert_eq!(&world.bucket.get(&kept[0]).await.unwrap()[..], b"\xfflater");
     }

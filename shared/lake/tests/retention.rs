@@ -76,7 +76,7 @@ mod retention {
             let record = Record { tenant: TenantId::default(), key: None, received_ms: self.now_ms(), batch };
             self.sequence += 1;
             let payload = Bytes::from(record.encode().unwrap());
-            let incoming = Incoming { sequence: SequenceNumber(self.sequence), payload, record };
+            let incoming = Incoming { sequence: SequenceNumber::from(self.sequence), payload, record };
             self.lake.append(ShardId(0), vec![incoming]).await.unwrap();
             self.written.push(at_ms);
         }

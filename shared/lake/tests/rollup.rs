@@ -60,7 +60,7 @@ mod rollup {
             let received_ms = self.clock.now_ms();
             let record = Record { tenant: TenantId::default(), key: None, received_ms, batch };
             let payload = Bytes::from(record.encode().unwrap());
-            let incoming = Incoming { sequence: SequenceNumber(self.next), payload, record };
+            let incoming = Incoming { sequence: SequenceNumber::from(self.next), payload, record };
             self.next += 1;
             self.lake.append(SHARD, vec![incoming]).await.unwrap();
         }

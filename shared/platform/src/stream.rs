@@ -1,9 +1,11 @@
 //! The stream port: durable, sharded records in, batches out, as Kinesis has them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use ethnum::U256;
 
 /// One shard of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,13 +17,52 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// A record's place in its shard: later records have greater numbers, not always the next.
+/// A record's place in its shard: later records have greater numbers, not always the next. Kinesis'
+/// numbers have 56 decimal digits, which 128 bits do not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SequenceNumber(pub u128);
+pub struct SequenceNumber(pub U256);
+
+impl SequenceNumber {
+    /// Bytes of [`SequenceNumber::to_le_bytes`].
+    pub const BYTES: usize = 32;
+
+    /// The number as stored, little-endian.
+    #[must_use]
+    pub fn to_le_bytes(self) -> [u8; Self::BYTES] {
+        self.0.to_le_bytes()
+    }
+
+    /// Reads [`SequenceNumber::to_le_bytes`].
+    #[must_use]
+    pub fn from_le_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(U256::from_le_bytes(bytes))
+    }
+
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(U256::ONE))
+    }
+}
+
+impl From<u128> for SequenceNumber {
+    fn from(number: u128) -> Self {
+        Self(U256::from(number))
+    }
+}
+
+/// Reads a decimal number of at most 77 digits.
+impl FromStr for SequenceNumber {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        digits.parse().map(Self)
+    }
+}
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

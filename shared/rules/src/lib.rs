@@ -4,6 +4,7 @@ mod evaluate;
 mod file;
 mod run;
 mod serial;
+mod shipped;
 pub mod template;
 mod unit_test;
 mod yaml;
@@ -20,5 +21,6 @@ pub use run::{
     EventError, Job, RuleBook, RuleEvent, Run, RunError, RunReport, RunState, Runner, RunnerPorts,
     StoreError, Tenants,
 };
+pub use shipped::shipped;
 pub use unit_test::{Failure, UnitTestFile};
 pub use yaml::Problem;

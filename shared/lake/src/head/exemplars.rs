@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn limits_drop_the_oldest_of_an_hour_and_then_of_all() {
         let mut records = RecordTable::default();
-        let entry = |n| RecordEntry { received_ms: 0, shard: ShardId(0), sequence: SequenceNumber(n) };
+        let entry = |n| RecordEntry { received_ms: 0, shard: ShardId(0), sequence: SequenceNumber::from(n) };
         let tag = records.push(entry(1));
         let (mut hot, limits) = (HotExemplars::default(), ExemplarLimits { per_series: 2, per_tenant: 8 });
         let series = key(1);
@@ -172,7 +172,7 @@ mod tests {
         let later = records.push(entry(2));
         assert_eq!(insert(&mut hot, HOUR_MS, later), 0);
         assert_eq!(hot.hours(&records, later).len(), 7);
-        let dropping = records.dropping(|entry| entry.sequence == SequenceNumber(1));
+        let dropping = records.dropping(|entry| entry.sequence == SequenceNumber::from(1));
         hot.drop_records(&records, &dropping);
         assert_eq!(times(&hot, &records), [HOUR_MS]);
     }

@@ -63,7 +63,7 @@ impl RecordTable {
 
     /// What orders the writes of records to one timestamp.
     pub(super) fn rank(&self, tag: RecordTag) -> (i64, ShardId, SequenceNumber) {
-        self.entries.get(self.place(tag)).map_or((i64::MIN, ShardId(0), SequenceNumber(0)), |entry| {
+        self.entries.get(self.place(tag)).map_or((i64::MIN, ShardId(0), SequenceNumber::from(0)), |entry| {
             (entry.received_ms, entry.shard, entry.sequence)
         })
     }

@@ -280,7 +280,7 @@ mod tests {
             if *begins || tag.is_none() {
                 received_ms += later_ms;
                 count += 1;
-                let sequence = SequenceNumber(count as u128);
+                let sequence = SequenceNumber::from(count as u128);
                 tag = Some(records.push(RecordEntry { received_ms, shard: ShardId(0), sequence }));
             }
             series.push_float(*at, f64::from(*value), tag.unwrap());
@@ -337,9 +337,10 @@ mod tests {
     #[test]
     fn tags_keep_their_order_when_they_wrap_around() {
         let mut records = RecordTable::starting_at(u32::MAX);
-        let entry = |n: u128| RecordEntry { received_ms: 0, shard: ShardId(0), sequence: SequenceNumber(n) };
+        let entry =
+            |n: u128| RecordEntry { received_ms: 0, shard: ShardId(0), sequence: SequenceNumber::from(n) };
         let (first, second) = (records.push(entry(1)), records.push(entry(2)));
         assert!(records.is_before(first, second) && !records.is_before(second, first));
-        assert_eq!(records.rank(second).2, SequenceNumber(2));
+        assert_eq!(records.rank(second).2, SequenceNumber::from(2));
     }
 }

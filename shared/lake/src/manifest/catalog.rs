@@ -255,7 +255,7 @@ fn take<K: Ord>(lists: &mut BTreeMap<K, Vec<Arc<BlockMeta>>>, place: &K, id: &st
 fn marks(text: &BTreeMap<u32, String>) -> Result<Vec<(ShardId, SequenceNumber)>, String> {
     let read = |(shard, to): (&u32, &String)| {
         let sequence = to.parse().map_err(|_| format!("shard {shard} is compacted to {to:?}"))?;
-        Ok((ShardId(*shard), SequenceNumber(sequence)))
+        Ok((ShardId(*shard), sequence))
     };
     text.iter().map(read).collect()
 }
@@ -321,8 +321,8 @@ mod tests {
         assert_eq!(tenant.hours[&5].iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), ["d"]);
         let retired: Vec<_> = catalog.retired.iter().map(|r| (r.version, r.keys.join(" "))).collect();
         assert_eq!(retired, [(2, "m-1".to_owned()), (3, "s-a l-a s-c l-c m-2".to_owned())]);
-        assert_eq!(catalog.compacted[&ShardId(1)], SequenceNumber(3));
-        assert_eq!(catalog.marks_before(2_500)[&ShardId(1)], SequenceNumber(2));
+        assert_eq!(catalog.compacted[&ShardId(1)], SequenceNumber::from(3));
+        assert_eq!(catalog.marks_before(2_500)[&ShardId(1)], SequenceNumber::from(2));
         assert!(catalog.marks_before(500).is_empty());
     }
 

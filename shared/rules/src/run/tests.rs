@@ -38,7 +38,7 @@ impl Stream for Collected {
         }
         let decoded = records.iter().map(|record| Record::decode(&record.data).unwrap());
         self.records.lock().unwrap().extend(decoded);
-        Ok(records.iter().map(|_| Placed { shard: ShardId(0), sequence: SequenceNumber(0) }).collect())
+        Ok(records.iter().map(|_| Placed { shard: ShardId(0), sequence: SequenceNumber::from(0) }).collect())
     }
 }
 

@@ -173,7 +173,7 @@ fn write_groups(state: &State, requests: &mpsc::Receiver<(Bytes, Reply)>) {
                 state.arrived.notify_one();
                 for (reply, sequence) in replies.into_iter().zip(sequences) {
                     // A producer that has gone away no longer wants to know.
-                    let _ = reply.send(Ok(SequenceNumber(u128::from(sequence))));
+                    let _ = reply.send(Ok(SequenceNumber::from(u128::from(sequence))));
                 }
             }
             Err(error) => {

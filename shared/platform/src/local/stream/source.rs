@@ -193,5 +193,5 @@ where
 }
 
 fn delivered(entry: &Entry) -> Delivered {
-    Delivered { sequence: SequenceNumber(u128::from(entry.sequence)), data: entry.data.clone() }
+    Delivered { sequence: SequenceNumber::from(u128::from(entry.sequence)), data: entry.data.clone() }
 }

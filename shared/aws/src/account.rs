@@ -1,0 +1,106 @@
+//! Where and as whom AWS is called: region, credentials, endpoints and the one HTTP client of them all.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+use crate::wiring::SettingsError;
+
+/// Attempts of one call, the first included.
+const ATTEMPTS: u32 = 4;
+/// Longest wait for one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for one call with its retries: API Gateway gives a request 30 s in all.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What every client is made of.
+#[derive(Debug, Clone)]
+pub struct Account {
+    region: Region,
+    credentials: Credentials,
+    /// Overrides of endpoints: of S3, of Kinesis.
+    endpoints: [Option<String>; 2],
+    http: SharedHttpClient,
+    retry: RetryConfig,
+}
+
+impl Account {
+    /// Reads the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_SESSION_TOKEN`; and for emulators `AWS_ENDPOINT_URL`, or `AWS_ENDPOINT_URL_S3` and
+    /// `AWS_ENDPOINT_URL_KINESIS`, which win over it.
+    ///
+    /// Lambda's credentials live as long as the execution environment, so nothing has to refresh them.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the variable that is missing.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let needed = |name: &'static str| set(name).ok_or(SettingsError::Missing { name });
+        let endpoint =
+            |service: &str| set(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| set("AWS_ENDPOINT_URL"));
+        let tls = Provider::Rustls(CryptoMode::Ring);
+        Ok(Self {
+            region: Region::new(needed("AWS_REGION")?),
+            credentials: Credentials::new(
+                needed("AWS_ACCESS_KEY_ID")?,
+                needed("AWS_SECRET_ACCESS_KEY")?,
+                set("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            endpoints: [endpoint("S3"), endpoint("KINESIS")],
+            http: aws_smithy_http_client::Builder::new().tls_provider(tls).build_https(),
+            retry: RetryConfig::standard().with_max_attempts(ATTEMPTS),
+        })
+    }
+
+    fn timeouts() -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build()
+    }
+
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        let [endpoint, _] = &self.endpoints;
+        let mut config = aws_sdk_s3::config::Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(self.region.clone())
+            .credentials_provider(self.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(self.retry.clone())
+            .timeout_config(Self::timeouts());
+        if let Some(url) = endpoint {
+            // Emulators serve no host name per bucket.
+            config = config.endpoint_url(url).force_path_style(true);
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
+        let [_, endpoint] = &self.endpoints;
+        let mut config = aws_sdk_kinesis::config::Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(self.region.clone())
+            .credentials_provider(self.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(self.retry.clone())
+            .timeout_config(Self::timeouts());
+        if let Some(url) = endpoint {
+            config = config.endpoint_url(url);
+        }
+        aws_sdk_kinesis::Client::from_conf(config.build())
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,181 @@
+//! What every function's `main` does first: settings, logs, clients, the lake.
+
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+use weir_lake::{DirectStream, Lake, LakeError, LakeOptions};
+use weir_platform::{Bucket, Clock, Stream, SystemClock, Telemetry};
+
+use crate::account::Account;
+use crate::bucket::S3Bucket;
+use crate::emf::Emf;
+use crate::stream::{KinesisOptions, KinesisStream};
+
+/// The variables that functions read besides those that Lambda sets; template.yaml sets them all.
+pub const VARIABLES: [&str; 3] = ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG"];
+
+/// How old what a function knows of the lake may be before it looks again: each look is a few requests.
+const REFRESH_MS: i64 = 1_000;
+/// Memory of a function that does not say.
+const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
+
+/// A variable is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It is not set, or empty.
+    #[error("the environment variable {name} is not set; template.yaml or Lambda should")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+    },
+}
+
+/// A function's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `WEIR_BUCKET`: the bucket that holds the lake.
+    pub bucket: String,
+    /// `WEIR_STREAM`: the Kinesis stream; without one, `ingest` writes to the lake itself.
+    pub stream: Option<String>,
+    /// `WEIR_LOG`: what is logged, as tracing's filters say it.
+    pub log: String,
+    /// The function's name, as Lambda says.
+    pub function: String,
+    /// Memory of the execution environment, as Lambda says.
+    pub memory_bytes: usize,
+}
+
+impl Settings {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when there is no bucket.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let [bucket, stream, log] = VARIABLES;
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let memory = set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|mib| mib.parse::<usize>().ok());
+        Ok(Self {
+            bucket: set(bucket).ok_or(SettingsError::Missing { name: bucket })?,
+            stream: set(stream),
+            log: set(log).unwrap_or_else(|| "info".to_owned()),
+            function: set("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "weir".to_owned()),
+            memory_bytes: memory.map_or(DEFAULT_MEMORY_BYTES, |mib| mib.saturating_mul(1 << 20)),
+        })
+    }
+}
+
+/// A function's surroundings, made once per execution environment.
+#[derive(Clone)]
+pub struct Wiring {
+    settings: Settings,
+    account: Account,
+    clock: Arc<dyn Clock>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Wiring {
+    /// Reads the process's environment and starts logging, one JSON object a line.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the variable that is missing.
+    pub fn from_environment() -> Result<Self, SettingsError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let settings = Settings::from_variables(variable)?;
+        // A second subscriber in one process (as in tests) is refused; the first one stays.
+        let _ = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter(EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info")))
+            .try_init();
+        let account = Account::from_variables(variable)?;
+        Ok(Self { settings, account, clock: Arc::new(SystemClock), telemetry: Arc::default() })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// What the function counts about itself.
+    #[must_use]
+    pub fn telemetry(&self) -> Arc<Telemetry> {
+        self.telemetry.clone()
+    }
+
+    pub(crate) fn emf(&self) -> Arc<Emf> {
+        Arc::new(Emf::new(self.settings.function.clone(), self.telemetry(), self.clock()))
+    }
+
+    /// Opens the lake in the bucket to ask it, or to put it in order.
+    ///
+    /// # Errors
+    /// [`LakeError`] when the bucket fails or an object is damaged.
+    pub async fn lake(&self) -> Result<Arc<Lake>, LakeError> {
+        self.open(true).await
+    }
+
+    /// Opens the lake in the bucket to append to it: no hot samples are kept in memory.
+    ///
+    /// # Errors
+    /// As [`Wiring::lake`].
+    pub async fn lake_to_append(&self) -> Result<Arc<Lake>, LakeError> {
+        self.open(false).await
+    }
+
+    /// The bucket that holds the lake.
+    #[must_use]
+    pub fn bucket(&self) -> Arc<dyn Bucket> {
+        Arc::new(S3Bucket::new(&self.account, &self.settings.bucket))
+    }
+
+    async fn open(&self, keep_hot: bool) -> Result<Arc<Lake>, LakeError> {
+        let options = LakeOptions {
+            sole_writer: false,
+            keep_hot,
+            refresh_ms: REFRESH_MS,
+            index_memory_bytes: self.settings.memory_bytes / 4,
+            ..LakeOptions::default()
+        };
+        Lake::open(self.bucket(), self.clock(), options).await
+    }
+
+    /// Where `ingest` puts records: the Kinesis stream, or in direct mode the lake.
+    ///
+    /// # Errors
+    /// [`LakeError`] when there is no stream and the lake cannot be opened.
+    pub async fn stream(&self) -> Result<Arc<dyn Stream>, LakeError> {
+        Ok(match &self.settings.stream {
+            Some(name) => Arc::new(KinesisStream::new(&self.account, name, KinesisOptions::default())),
+            None => Arc::new(DirectStream::new(self.lake_to_append().await?)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_from_the_environment_and_name_what_is_missing() {
+        let with = |pairs: &'static [(&str, &str)]| {
+            Settings::from_variables(|name| {
+                pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let error = with(&[("WEIR_BUCKET", "")]).unwrap_err().to_string();
+        assert!(error.contains("WEIR_BUCKET"), "{error}");
+        let direct = with(&[("WEIR_BUCKET", "b"), ("WEIR_STREAM", "")]).unwrap();
+        assert_eq!((direct.stream, direct.log.as_str()), (None, "info"));
+        let small =
+            with(&[("WEIR_BUCKET", "b"), ("WEIR_STREAM", "s"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")]);
+        let small = small.unwrap();
+        assert_eq!((small.stream.as_deref(), small.memory_bytes), (Some("s"), 128 << 20));
+    }
+}
