@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod body;
+pub mod cloud;
 pub mod fleet;
 pub mod http;
 pub mod peers;

@@ -55,6 +55,15 @@ fn apt_install(package: &str) {
 /// In CI, when the program cannot be had.
 #[must_use]
 pub fn pypi(program: &str, package: &str, version: &str) -> Option<PathBuf> {
+    pypi_with(program, package, version, &[])
+}
+
+/// As [`pypi`], with further packages beside it, each as `name==version`.
+///
+/// # Panics
+/// In CI, when the program cannot be had.
+#[must_use]
+pub fn pypi_with(program: &str, package: &str, version: &str, beside: &[&str]) -> Option<PathBuf> {
     let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache")));
     let folder =
@@ -68,6 +77,7 @@ pub fn pypi(program: &str, package: &str, version: &str) -> Option<PathBuf> {
         }
         let pip = Command::new(folder.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check", &format!("{package}=={version}")])
+            .args(beside)
             .status();
         if pip.is_ok_and(|status| status.success()) {
             let _ = std::fs::write(&done, version);

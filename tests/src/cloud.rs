@@ -1,0 +1,180 @@
+//! The emulated cloud: an emulator of the AWS APIs on loopback, the real template deployed to it with the
+//! real functions.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::peers::{self, Peer};
+use crate::weir::{free_port, note};
+
+const MINISTACK: &str = "1.5.33";
+/// What ministack needs for SAM templates and for our scripts.
+const BESIDE: [&str; 3] = ["aws-sam-translator==1.115.0", "cbor2==6.2.1", "boto3==1.43.106"];
+/// The functions of the template that have a binary.
+pub const FUNCTIONS: [&str; 7] = ["ingest", "enrich", "compact", "query", "rollup", "kpi", "alert"];
+
+/// An endpoint of the AWS APIs. One that was started here ends with it.
+pub struct Cloud {
+    python: PathBuf,
+    folder: tempfile::TempDir,
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    given: bool,
+}
+
+/// A deployed stack: its outputs.
+pub struct Deployed {
+    /// Base of the HTTP API's paths.
+    pub api: String,
+    /// The lake's bucket.
+    pub bucket: String,
+}
+
+impl Cloud {
+    /// The endpoint that `AWS_ENDPOINT_URL` names, else ministack out of PyPI with its permission checks on.
+    /// `None` where that cannot be installed, which in CI is a failure.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let python = peers::pypi_with("python", "ministack", MINISTACK, &BESIDE)?;
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no folder: {error}"));
+        let given = std::env::var("AWS_ENDPOINT_URL").ok();
+        let mut cloud = Self { python, folder, url: String::new(), given: given.is_some() };
+        cloud.url = given.unwrap_or_else(|| {
+            cloud.emu(&["up"], &[]);
+            let text = std::fs::read_to_string(cloud.folder.path().join("env.json")).unwrap_or_default();
+            let env: Value = serde_json::from_str(&text).unwrap_or_default();
+            env["AWS_ENDPOINT_URL"].as_str().unwrap_or_default().to_owned()
+        });
+        Some(cloud)
+    }
+
+    /// A variable of the account that tests act as: the emulator's root.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            "AWS_ENDPOINT_URL" => Some(self.url.clone()),
+            _ => None,
+        }
+    }
+
+    /// Deploys template.yaml with the functions as they are now.
+    ///
+    /// # Panics
+    /// When anything of it fails.
+    #[must_use]
+    pub fn deploy(&self, stack: &str, parameters: &[&str]) -> Deployed {
+        let folder = self.folder.path().join("deploy");
+        let template = folder.join("template.yaml");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (name, binary) in functions() {
+            let place = folder.join("target/lambda").join(name);
+            let done = std::fs::create_dir_all(&place)
+                .and_then(|()| std::fs::copy(&binary, place.join("bootstrap")).map(|_| ()));
+            done.unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        }
+        let copied = std::fs::copy(root.join("template.yaml"), &template);
+        copied.unwrap_or_else(|error| panic!("template.yaml: {error}"));
+        let template = template.to_string_lossy().into_owned();
+        self.emu(&["deploy"], &[&[template.as_str(), stack], parameters].concat());
+        let outputs =
+            std::fs::read_to_string(self.folder.path().join(format!("{stack}.json"))).unwrap_or_default();
+        let outputs: Value = serde_json::from_str(&outputs).unwrap_or_default();
+        let output = |name: &str| outputs[name].as_str().unwrap_or_default().to_owned();
+        Deployed { api: output("ApiUrl"), bucket: output("LakeBucket") }
+    }
+
+    /// Starts what ministack lacks of an event source mapping: partial failures, splitting, giving up.
+    #[must_use]
+    pub fn event_source(&self) -> Option<Peer> {
+        let mut command = self.script("esm.py");
+        for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"] {
+            command.env(name, self.variable(name).unwrap_or_default());
+        }
+        (!self.given).then(|| peers::start(command.env("AWS_DEFAULT_REGION", "us-east-1")))
+    }
+
+    /// Starts a proxy in front of the endpoint that injects faults; its address.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn faults(&self, rules: &Value) -> (Peer, String) {
+        let port = free_port().unwrap_or_else(|error| panic!("{error}"));
+        let mut command = self.script("faultproxy.py");
+        let peer = peers::start(command.args([&port.to_string(), &self.url, &rules.to_string()]));
+        let reachable = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        peers::wait_until("the fault proxy listens", 10, reachable);
+        (peer, format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Sets a further environment variable of a deployed function.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn point(&self, stack: &str, function: &str, variable: &str) {
+        self.emu(&["point"], &[stack, function, variable]);
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("emulator").join(name));
+        command
+    }
+
+    fn emu(&self, verb: &[&str], rest: &[&str]) {
+        let output = self
+            .script("emu.py")
+            .args(verb)
+            .arg(self.folder.path())
+            .args(rest)
+            .env("EMU__AUTH", "true")
+            .output()
+            .unwrap_or_else(|error| panic!("python does not start: {error}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "emu.py {verb:?} failed: {text}");
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        if !self.given {
+            let log = std::fs::read_to_string(self.folder.path().join("ministack.log")).unwrap_or_default();
+            if std::thread::panicking() {
+                let lines: Vec<&str> = log.lines().rev().take(40).collect();
+                note(&format!("the emulator said last:\n{}", lines.join("\n")));
+            }
+            let _ = self.script("emu.py").arg("down").arg(self.folder.path()).status();
+        }
+    }
+}
+
+/// Builds the functions' binaries; names and paths.
+fn functions() -> Vec<(&'static str, PathBuf)> {
+    let packages = FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]);
+    let features: Vec<String> = FUNCTIONS.iter().map(|name| format!("weir-{name}/lambda")).collect();
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--bins", "--message-format", "json-render-diagnostics"])
+        .args(packages)
+        .args(["--features", &features.join(",")])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("cargo cannot be started: {error}"));
+    assert!(output.status.success(), "the functions do not build");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let built = |message: Value| {
+        let path = PathBuf::from(message.get("executable")?.as_str()?);
+        let name = FUNCTIONS.into_iter().find(|name| path.ends_with(name))?;
+        Some((name, path))
+    };
+    let found: Vec<_> = text.lines().filter_map(|line| built(serde_json::from_str(line).ok()?)).collect();
+    assert_eq!(found.len(), FUNCTIONS.len(), "cargo named {found:?}");
+    found
+}

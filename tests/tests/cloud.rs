@@ -1,0 +1,101 @@
+//! The deployed template on an emulated cloud: real functions, real payloads, permission checks on, faults
+//! between the functions and AWS; every acknowledged sample is in the lake, once.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use weir_tests::cloud::{Cloud, Deployed};
+use weir_tests::{http, peers};
+
+const STACK: &str = "weir";
+/// Samples of one request.
+const LINES: usize = 2_000;
+
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// Posts until the answer is not one that asks to be sent again, as senders do.
+fn send(deployed: &Deployed, path: &str, key: &str, body: &str) -> Value {
+    let started = Instant::now();
+    loop {
+        let headers = [("content-type", "text/plain"), ("idempotency-key", key)];
+        let reply = http::post(&format!("{}{path}", deployed.api), &headers, body.as_bytes());
+        match reply {
+            Ok(reply) if reply.status == 200 => return reply.json(),
+            Ok(reply) if reply.status < 500 => panic!("{path}: {} {}", reply.status, reply.text()),
+            _ => assert!(started.elapsed() < Duration::from_secs(120), "{path} is refused for ever"),
+        }
+    }
+}
+
+fn value(deployed: &Deployed, expr: &str) -> Option<f64> {
+    let url = format!("{}/api/v1/query?query={}&time={}", deployed.api, http::encode(expr), now_s() + 60.0);
+    let reply = http::get(&url, &[]).ok().filter(|reply| reply.status == 200)?;
+    reply.json()["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+}
+
+#[test]
+fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail() {
+    let Some(cloud) = Cloud::start() else { return };
+    let deployed = cloud.deploy(STACK, &[]);
+    let _mapping = cloud.event_source();
+    // Refused, done in part, and done with the reply lost: of each stream and bucket call some.
+    let (_proxy, proxy) = cloud.faults(&json!([
+        { "target": "PutRecords", "every": 5, "status": 400, "type": "ProvisionedThroughputExceededException" },
+        { "target": "PutRecords", "every": 4, "partial": 1 },
+        { "target": "PutRecords", "every": 7, "lose": true },
+        { "target": "PUT /", "every": 3, "lose": true },
+        { "target": "PUT /", "every": 5, "status": 503, "type": "SlowDown" },
+        { "target": "PUT /", "every": 7, "status": 409, "type": "ConditionalRequestConflict" },
+        { "target": "GET /", "every": 11, "status": 503, "type": "SlowDown" },
+    ]));
+    cloud.point(STACK, "Ingest", &format!("AWS_ENDPOINT_URL_KINESIS={proxy}"));
+    cloud.point(STACK, "Enrich", &format!("AWS_ENDPOINT_URL_S3={proxy}"));
+    cloud.point(STACK, "Compact", &format!("AWS_ENDPOINT_URL_S3={proxy}"));
+
+    let samples: usize =
+        std::env::var("WEIR_CLOUD_SAMPLES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let rounds = samples.div_ceil(2 * LINES);
+    let begin_ms = (now_s() * 1000.0) as i64;
+    for round in 0..rounds {
+        // Absolute values, which a repeat does not change, and counts, which it would double.
+        let (mut gauges, mut counts) = (String::new(), String::new());
+        for line in 0..LINES {
+            writeln!(gauges, "load{{n=\"{line}\"}} {round} {}", begin_ms + round as i64).unwrap();
+            writeln!(counts, "hits:1|c|#n:{}", line % 50).unwrap();
+        }
+        let answer = send(&deployed, "/api/v1/import/prometheus", &format!("g{round}"), &gauges);
+        assert_eq!(answer["accepted"]["samples"], LINES);
+        let answer = send(&deployed, "/api/v1/import/statsd", &format!("c{round}"), &counts);
+        assert_eq!(answer["accepted"]["samples"], LINES);
+    }
+    let wanted = Some((rounds * LINES) as f64);
+    let found = || {
+        let ask = |expr| value(&deployed, expr);
+        (ask("sum(count_over_time(load[1h]))"), ask("sum(sum_over_time(hits[1h]))"))
+    };
+    peers::wait_until("all samples are there", 120, || found() == (wanted, wanted));
+
+    // The schedule's function by hand: hot segments become blocks, and the answers stay.
+    send(&deployed, "/api/v1/admin/compact", "-", "");
+    assert_eq!(found(), (wanted, wanted));
+    let refused = http::post(&format!("{}/api/v1/import/prometheus", deployed.api), &[], b"{");
+    assert_eq!(refused.unwrap().status, 400);
+}
+
+#[test]
+fn without_a_stream_a_write_is_in_the_lake_when_it_is_acknowledged() {
+    let Some(cloud) = Cloud::start() else { return };
+    let deployed = cloud.deploy("direct", &["StreamMode=direct"]);
+    for n in 1..=3 {
+        send(&deployed, "/api/v1/import/statsd", &n.to_string(), "hits:2|c");
+        send(&deployed, "/api/v1/import/statsd", &n.to_string(), "hits:2|c");
+        peers::wait_until("the write shows", 20, || {
+            value(&deployed, "sum(sum_over_time(hits[1h]))") == Some(f64::from(2 * n))
+        });
+    }
+}
