@@ -132,6 +132,8 @@ def fix(client, cf, stack, res):
     body = json.loads(body) if isinstance(body, str) else body
     api, lam, s3 = client("apigatewayv2"), client("lambda"), client("s3")
     for logical, r in body["Resources"].items():
+        if logical not in res:  # its condition does not hold
+            continue
         p = r.get("Properties", {})
         if r["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in p:  # OpenAPI body of a SAM HttpApi: no routes made
             have = {i["RouteKey"] for i in api.get_routes(ApiId=res[logical]).get("Items", [])}
@@ -162,7 +164,7 @@ def fix(client, cf, stack, res):
                     y["AbortIncompleteMultipartUpload"] = x["AbortIncompleteMultipartUpload"]
                 rules.append(y)
             s3.put_bucket_lifecycle_configuration(Bucket=res[logical], LifecycleConfiguration={"Rules": rules})
-        elif r["Type"] == "AWS::S3::BucketPolicy" and logical in res:
+        elif r["Type"] == "AWS::S3::BucketPolicy":
             # The template allows TLS alone, which ministack enforces and does not speak.
             s3.delete_bucket_policy(Bucket=res[p["Bucket"]["Ref"]])
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use weir_lake::{DirectStream, Lake, LakeOptions};
+use weir_lake::{CompactMode, DirectStream, Lake, LakeOptions};
 use weir_model::{Batch, FloatSample, Labels, MetricKind, Record, RecordKey, Temporality, TenantId};
 use weir_platform::{Bucket, BucketError, Created, ManualClock, MemoryBucket, NewRecord, ObjectInfo, Stream};
 
@@ -92,4 +92,16 @@ async fn a_writer_that_keeps_nothing_hot_still_covers_its_shard() {
     let placed = DirectStream::new(lake.clone()).put(vec![record(None)]).await.unwrap();
     assert_eq!(lake.hot().samples, 0);
     assert_eq!(lake.covered_through(placed[0].shard), Some(placed[0].sequence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_goes_on_although_replies_are_lost() {
+    let bucket = Arc::new(LosesReplies::default());
+    let lake = open(&bucket, true).await;
+    let stream = DirectStream::new(lake.clone());
+    for round in 0..6 {
+        stream.put(vec![record(None)]).await.unwrap();
+        let report = lake.compact(CompactMode::Full).await;
+        assert!(report.is_ok(), "round {round}: {report:?}");
+    }
 }

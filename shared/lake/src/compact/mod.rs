@@ -150,8 +150,10 @@ impl Lake {
         let create = |key: String, bytes: bytes::Bytes| {
             let bucket = self.bucket.clone();
             async move {
-                match bucket.create(&key, bytes).await? {
+                match bucket.create(&key, bytes.clone()).await? {
                     Created::New => Ok(()),
+                    // Names are this process's own: mostly an attempt of ours whose reply was lost.
+                    Created::Existed if bucket.get(&key).await? == bytes => Ok(()),
                     Created::Existed => Err(LakeError::unavailable(format!("name {key:?} is taken"))),
                 }
             }
