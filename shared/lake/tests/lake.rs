@@ -337,7 +337,7 @@ mod lake {
         world.lake.quarantine(SHARD, at, Bytes::from_static(b"bad"), "cut off").await.unwrap();
         world.lake.quarantine(SHARD, at, Bytes::from_static(b"other"), "again").await.unwrap();
         let keys = world.keys("quarantine/").await;
-        let name = "quarantine/shard=0/000000000000000000000000000000000000005";
+        let name = format!("quarantine/shard=0/{at:078}");
         assert_eq!(keys, [format!("{name}.bin"), format!("{name}.json")]);
         assert_eq!(&world.bucket.get(&keys[0]).await.unwrap()[..], b"bad");
         let note: serde_json::Value =
