@@ -100,6 +100,10 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_SELF_INTERVAL", default_value = "10s", value_parser = parse_duration, value_name = "DURATION")]
     pub(crate) self_interval: Duration,
 
+    /// YAML file that says how long which series are kept, read again every 15 minutes; without it, for ever.
+    #[arg(long, env = "WEIR_RETENTION", value_name = "FILE")]
+    pub(crate) retention: Option<PathBuf>,
+
     /// Do not listen for StatsD on UDP.
     #[arg(long, env = "WEIR_NO_STATSD")]
     pub(crate) no_statsd: bool,

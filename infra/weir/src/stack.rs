@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use axum::Router;
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use weir_archive::Archive;
 use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
 use weir_ingest::{Ingest, IngestOptions};
@@ -93,6 +94,11 @@ pub(crate) async fn run(up: Up) -> Result<()> {
             "Rollup" => {
                 background.spawn(roll_up_on_schedule(stack.rollup.clone(), schedule.every, stopped.clone()));
             }
+            "Archive" => {
+                let (archive, clock) = (stack.archive.clone(), stack.clock.clone());
+                let file = up.retention.clone();
+                background.spawn(archive_on_schedule(archive, file, schedule.every, clock, stopped.clone()));
+            }
             _ => {
                 background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
             }
@@ -160,6 +166,7 @@ struct Stack {
     enrich: Enrich,
     compact: Compact,
     rollup: Rollup,
+    archive: Archive,
     query: Query,
     rules: RuleFunctions,
 }
@@ -181,6 +188,7 @@ impl Stack {
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let rollup = Rollup::new(lake.clone(), telemetry.clone());
+        let archive = Archive::new(lake.clone(), telemetry.clone());
         let limits = &up.limits;
         let options = QueryOptions {
             timeout: limits.query_timeout,
@@ -207,7 +215,7 @@ impl Stack {
             telemetry: telemetry.clone(),
         };
         let rules = RuleFunctions::new(&book, &ports);
-        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, rollup, query, rules })
+        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, rollup, archive, query, rules })
     }
 
     fn router(&self) -> Result<Router> {
@@ -351,6 +359,41 @@ async fn roll_up_on_schedule(rollup: Rollup, every: Duration, mut stop: Stop) {
             },
             () = stop.said() => return,
         }
+    }
+}
+
+/// At once, since the file may have changed while nothing ran, and then as the schedule says.
+async fn archive_on_schedule(
+    archive: Archive,
+    file: Option<PathBuf>,
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    mut stop: Stop,
+) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => run_archive(&archive, file.as_deref(), clock.now_ms()).await,
+            () = stop.said() => return,
+        }
+    }
+}
+
+async fn run_archive(archive: &Archive, file: Option<&Path>, at_ms: i64) {
+    let mut policy = None;
+    if let Some(path) = file {
+        match tokio::fs::read_to_string(path).await {
+            Ok(text) => policy = Some((format!("file {}", path.display()), text)),
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the retention policy cannot be read; nothing is expired");
+                return;
+            }
+        }
+    }
+    let policy = policy.as_ref().map(|(by, text)| (by.as_str(), text.as_str()));
+    match archive.handle(at_ms, policy).await {
+        Ok(report) => tracing::debug!(?report, "expired"),
+        Err(error) => tracing::error!(error = chain(&error), "nothing was expired; it is tried again"),
     }
 }
 

@@ -1,0 +1,69 @@
+//! One run: the policy of the file comes into force if it changed, and what has expired goes.
+
+use std::sync::Arc;
+
+use weir_lake::{ExpireReport, Lake, LakeError};
+use weir_platform::{MetricSpec, MetricType, Telemetry};
+
+use crate::policy_file::{PolicyError, parse_policy};
+
+const RUNS: MetricSpec = MetricSpec {
+    name: "weir_archive_runs_total",
+    help: "Runs of the archive function by outcome.",
+    kind: MetricType::Counter,
+};
+
+const EXPIRED: MetricSpec = MetricSpec {
+    name: "weir_archive_expired_samples_total",
+    help: "Samples taken out of the lake because they had expired.",
+    kind: MetricType::Counter,
+};
+
+/// A run failed; running again is safe.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say it
+pub enum ArchiveError {
+    #[error("the retention policy in {by} is refused; nothing was expired")]
+    Policy { by: String, source: PolicyError },
+    #[error("expired data could not be removed")]
+    Lake(#[from] LakeError),
+}
+
+/// The function over its ports.
+#[derive(Clone)]
+pub struct Archive {
+    lake: Arc<Lake>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Archive {
+    /// Wires the function.
+    #[must_use]
+    pub fn new(lake: Arc<Lake>, telemetry: Arc<Telemetry>) -> Self {
+        Self { lake, telemetry }
+    }
+
+    /// Puts the policy in force that `file` holds, given as the name it goes by in the history and its text,
+    /// and removes what has expired at `at_ms`, the time of the schedule. Running twice changes nothing.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the policy is refused (then nothing expires by an older one), or the bucket failed.
+    pub async fn handle(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<ExpireReport, ArchiveError> {
+        let outcome = self.run(at_ms, file).await;
+        let label = if outcome.is_ok() { "done" } else { "failed" };
+        self.telemetry.add(&RUNS, &[("outcome", label)], 1.0);
+        if let Ok(report) = &outcome {
+            self.telemetry.add(&EXPIRED, &[], report.samples as f64);
+        }
+        outcome
+    }
+
+    async fn run(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<ExpireReport, ArchiveError> {
+        if let Some((by, text)) = file {
+            let refused = |source| ArchiveError::Policy { by: by.to_owned(), source };
+            let policy = parse_policy(text).map_err(refused)?;
+            self.lake.set_retention(None, &policy, by).await?;
+        }
+        Ok(self.lake.expire(at_ms).await?)
+    }
+}

@@ -1,0 +1,7 @@
+//! The archive function: takes over retention policies from a file, and takes out of the lake what has expired.
+
+mod handler;
+mod policy_file;
+
+pub use handler::{Archive, ArchiveError};
+pub use policy_file::{PolicyError, parse_policy};

@@ -1,0 +1,148 @@
+//! Retention policies as YAML: classes of metrics by name, each with the age that its tiers are kept.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use weir_lake::{Ages, Condition, RetentionClass, RetentionPolicy};
+
+/// Largest file, in bytes.
+const MAX_BYTES: usize = 1 << 20;
+/// The class of the series that no other class has.
+const DEFAULT: &str = "default";
+
+/// What is wrong with a file of policies, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct PolicyError {
+    /// The line, from 1; zero when it is the file as a whole.
+    pub line: u64,
+    /// What is wrong.
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    retention_policies: BTreeMap<String, Spanned<Class>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    /// Names of metrics, as anchored regular expressions.
+    #[serde(default)]
+    metrics: Vec<Spanned<String>>,
+    /// Selectors of series.
+    #[serde(default, rename = "match")]
+    selectors: Vec<Spanned<String>>,
+    raw_retention: Option<Spanned<String>>,
+    aggregated_1m_retention: Option<Spanned<String>>,
+    aggregated_1h_retention: Option<Spanned<String>>,
+    aggregated_1d_retention: Option<Spanned<String>>,
+}
+
+fn at(line: u64, message: impl Into<String>) -> PolicyError {
+    PolicyError { line, message: message.into() }
+}
+
+/// Reads a policy from YAML. An age that is not given is for ever.
+///
+/// # Errors
+/// [`PolicyError`] with the line of what is wrong.
+pub fn parse_policy(text: &str) -> Result<RetentionPolicy, PolicyError> {
+    if text.len() > MAX_BYTES {
+        return Err(at(0, format!("{} bytes of retention policies, at most {MAX_BYTES}", text.len())));
+    }
+    let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map_or(0, |place| place.line());
+        at(line, error.without_snippet().to_string().lines().next().unwrap_or_default())
+    })?;
+    let mut policy = RetentionPolicy::default();
+    for (name, class) in file.retention_policies {
+        let line = class.referenced.line();
+        let class = class.value;
+        let ages = Ages {
+            raw_ms: age(class.raw_retention.as_ref())?,
+            aggregated_1m_ms: age(class.aggregated_1m_retention.as_ref())?,
+            aggregated_1h_ms: age(class.aggregated_1h_retention.as_ref())?,
+            aggregated_1d_ms: age(class.aggregated_1d_retention.as_ref())?,
+        };
+        if name == DEFAULT {
+            if !class.metrics.is_empty() || !class.selectors.is_empty() {
+                return Err(at(
+                    line,
+                    "class default is for the series of no other class: it takes no metrics and no match",
+                ));
+            }
+            policy.default = ages;
+            continue;
+        }
+        let mut any_of = Vec::new();
+        for pattern in class.metrics {
+            let value = pattern.value;
+            any_of.push(vec![Condition { label: "__name__".to_owned(), op: "=~".to_owned(), value }]);
+        }
+        for selector in class.selectors {
+            let line = selector.referenced.line();
+            let parsed = weir_promql::parse_selector(&selector.value)
+                .map_err(|error| at(line, format!("selector {:?}: {error}", selector.value)))?;
+            let condition = |m: &weir_model::Matcher| Condition {
+                label: m.name().to_owned(),
+                op: m.op().symbol().to_owned(),
+                value: m.value().to_owned(),
+            };
+            any_of.push(parsed.matchers.iter().map(condition).collect());
+        }
+        let class = RetentionClass { name, any_of, ages };
+        let alone = RetentionPolicy { classes: vec![class.clone()], default: Ages::default() };
+        alone.check().map_err(|error| at(line, error.to_string()))?;
+        policy.classes.push(class);
+    }
+    policy.check().map_err(|error| at(0, error.to_string()))?;
+    Ok(policy)
+}
+
+/// Milliseconds of `24h`, `7d`, `1y`.
+fn age(text: Option<&Spanned<String>>) -> Result<Option<i64>, PolicyError> {
+    let Some(text) = text else { return Ok(None) };
+    let parsed = weir_promql::parse_duration_ms(&text.value).filter(|ms| *ms > 0);
+    let refused = || at(text.referenced.line(), format!("{:?} is no age such as 24h, 7d or 1y", text.value));
+    parsed.ok_or_else(refused).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_example_has_the_classes_and_ages_it_names() {
+        let text = include_str!("../../../infra/config/retention.yaml");
+        let policy = parse_policy(text).unwrap();
+        let names: Vec<_> = policy.classes.iter().map(|class| class.name.as_str()).collect();
+        assert_eq!(names, ["business_metrics", "high_frequency", "system_metrics"]);
+        assert_eq!(policy.classes[1].ages.raw_ms, Some(86_400_000));
+        assert_eq!(policy.default, Ages::default(), "the rest is kept for ever");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let rows = [
+            ("retention_policies:\n  a:\n    raw_retention: soon\n    metrics: [x]\n", 3, "soon"),
+            ("retention_policies:\n  a:\n    metrics: [\"(\"]\n", 3, "regular expression"),
+            ("retention_policies:\n  a:\n    raw_retention: 7d\n", 3, "matches nothing"),
+            ("retention_policies:\n  a:\n    match: [\"{x=\"]\n", 3, "selector"),
+            ("retention_policies:\n  a:\n    metrics: [x]\n    raw: 7d\n", 4, "raw"),
+            ("retention_policies:\n  default:\n    metrics: [x]\n", 3, "no other class"),
+            (
+                "retention_policies:\n  a:\n    metrics: [x]\n    raw_retention: 5m\n",
+                3,
+                "shorter than an hour",
+            ),
+        ];
+        for (text, line, part) in rows {
+            let error = parse_policy(text).unwrap_err();
+            assert!(error.line == line && error.message.contains(part), "{text}: {error}");
+        }
+    }
+}
