@@ -13,7 +13,8 @@ const MINISTACK: &str = "1.5.33";
 /// What ministack needs for SAM templates and for our scripts.
 const BESIDE: [&str; 3] = ["aws-sam-translator==1.115.0", "cbor2==6.2.1", "boto3==1.43.106"];
 /// The functions of the template that have a binary.
-pub const FUNCTIONS: [&str; 7] = ["ingest", "enrich", "compact", "query", "rollup", "kpi", "alert"];
+pub const FUNCTIONS: [&str; 8] =
+    ["ingest", "enrich", "compact", "query", "rollup", "archive", "kpi", "alert"];
 
 /// An endpoint of the AWS APIs. One that was started here ends with it.
 pub struct Cloud {

@@ -215,7 +215,20 @@ impl Stack {
             telemetry: telemetry.clone(),
         };
         let rules = RuleFunctions::new(&book, &ports);
-        Ok(Self { wiring, telemetry, clock, stream, lake, ingest, enrich, compact, rollup, archive, query, rules })
+        Ok(Self {
+            wiring,
+            telemetry,
+            clock,
+            stream,
+            lake,
+            ingest,
+            enrich,
+            compact,
+            rollup,
+            archive,
+            query,
+            rules,
+        })
     }
 
     fn router(&self) -> Result<Router> {
