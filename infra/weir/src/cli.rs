@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::analysis::{Detect, ForecastSettings};
+use crate::cost::{Cost, CostSettings};
 use crate::roll_up::RollUp;
 use crate::transfer::{Backfill, Export, Import};
 
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Detect(Detect),
     /// Forecast the next steps of a CSV file of `timestamp,value`, with a 95 % band.
     Forecast(ForecastSettings),
+    /// Say what a deployment on AWS costs a month, planned or running, beside other services.
+    Cost(Box<Cost>),
+    /// Say what deploying template.yaml would create, and what it costs a month.
+    DeployCheck(Box<CostSettings>),
     /// Say what is wrong with files before they are used.
     #[command(subcommand)]
     Check(Check),
@@ -186,7 +191,7 @@ pub(crate) struct Limits {
 }
 
 /// A duration as Prometheus writes it: `10s`, `1h30m`, `250ms`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 7] = [
         ("ms", 1),
         ("s", 1000),

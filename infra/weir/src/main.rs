@@ -3,6 +3,7 @@
 mod analysis;
 mod banner;
 mod cli;
+mod cost;
 mod events;
 mod front;
 mod host;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),
         Some(Command::Backfill(settings)) => return ended(transfer::backfill(&settings)),
+        Some(Command::Cost(settings)) => return ended(cost::cost(&settings)),
+        Some(Command::DeployCheck(settings)) => return ended(cost::deploy_check(&settings)),
         Some(Command::Detect(settings)) => return ended(analysis::detect(&settings)),
         Some(Command::Forecast(settings)) => return ended(analysis::forecast(&settings)),
         None => cli.up,
