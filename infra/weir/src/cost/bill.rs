@@ -86,31 +86,43 @@ impl Bill {
     }
 }
 
-/// The lowest load, in series, at which one provisioned shard costs no more than direct mode, all series
-/// having a sample each `interval_seconds`; none if that is never so within what one shard takes.
-pub(super) fn break_even(interval_seconds: f64, terms: &Terms) -> Option<Load> {
+/// Loads between which direct mode is the cheaper one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct DirectPays {
+    pub(super) from: Load,
+    pub(super) to: Load,
+}
+
+/// Where direct mode costs less than one provisioned shard, of all loads that one shard takes, all series
+/// having a sample each `interval_seconds`; none if nowhere.
+///
+/// There may be a lower end, too: near nothing there is little to save on, while each query lists more.
+pub(super) fn direct_pays(interval_seconds: f64, terms: &Terms) -> Option<DirectPays> {
+    /// Loads that are tried, each the same factor above the one before.
+    const STEPS: i32 = 400;
     let terms = Terms { shards: Some(1), ..terms.clone() };
     let load = |series: f64| Load { series, samples_per_second: series / interval_seconds };
-    let stream_pays = |series: f64| {
+    let pays = |series: f64| {
         let usd = |mode| Bill::of(&load(series), mode, &terms).usd;
-        usd(Mode::Provisioned) <= usd(Mode::Direct)
+        usd(Mode::Direct) < usd(Mode::Provisioned)
     };
     let a = &terms.assumptions;
-    // What one shard takes in bytes; in requests it takes more at every size of theirs that matters.
-    let most = 1_048_576.0 / a.record_bytes_per_sample.max(1e-9) / a.peak_ratio * interval_seconds;
-    let (mut low, mut high) = (1.0, most);
-    if stream_pays(low) {
-        return Some(load(low));
-    }
-    if !stream_pays(high) {
-        return None;
-    }
-    // Halving a bracket 100 times is finer than a series.
-    for _ in 0..100 {
-        let middle = (low + high) / 2.0;
-        if stream_pays(middle) { high = middle } else { low = middle }
-    }
-    Some(load(high))
+    // What one shard takes in bytes, which bind before its records at all sizes of requests that matter.
+    let most = (1_048_576.0 / a.record_bytes_per_sample.max(1e-3) / a.peak_ratio * interval_seconds).max(1.0);
+    let at = |step: i32| most.powf(f64::from(step) / f64::from(STEPS));
+    let first = (0..=STEPS).find(|step| pays(at(*step)))?;
+    let last = (first..=STEPS).rev().find(|step| pays(at(*step)))?;
+    // Halving a bracket 60 times is finer than a series.
+    let edge = |mut inside: f64, mut outside: f64| {
+        for _ in 0..60 {
+            let middle = (inside + outside) / 2.0;
+            if pays(middle) { inside = middle } else { outside = middle }
+        }
+        inside
+    };
+    let from = if first == 0 { 1.0 } else { edge(at(first), at(first - 1)) };
+    let to = if last == STEPS { most } else { edge(at(last), at(last + 1)) };
+    Some(DirectPays { from: load(from), to: load(to) })
 }
 
 #[cfg(test)]
@@ -162,25 +174,42 @@ pub(super) mod tests {
         assert!((bill.usd_per_billion_samples - sum / 17.52).abs() < 1e-9);
     }
 
+    fn direct_is_cheaper(series: f64, terms: &Terms) -> bool {
+        let load = Load { series, samples_per_second: series / 15.0 };
+        Bill::of(&load, Mode::Direct, terms).usd < Bill::of(&load, Mode::Provisioned, terms).usd
+    }
+
     #[test]
-    fn a_stream_pays_from_the_break_even_on_and_not_before() {
-        // Where nobody reads, a shard's fee is saved until there are several requests a second.
-        let mut unread = terms();
-        unread.assumptions.queries_per_minute = 0.0;
-        unread.deployment.scheduled_runs = 0.0;
-        let even = break_even(15.0, &unread).unwrap();
-        for (factor, stream_is_cheaper) in [(0.5, false), (0.99, false), (1.01, true), (2.0, true)] {
-            let load =
-                Load { series: even.series * factor, samples_per_second: even.samples_per_second * factor };
-            let usd = |mode| Bill::of(&load, mode, &unread).usd;
-            assert_eq!(usd(Mode::Provisioned) < usd(Mode::Direct), stream_is_cheaper, "{factor}");
+    fn direct_mode_pays_between_the_ends_that_are_told_and_not_beyond() {
+        for queries_per_minute in [0.0, 1.0, 2.0, 3.0, 4.0] {
+            let mut terms = terms();
+            terms.assumptions.queries_per_minute = queries_per_minute;
+            let Some(DirectPays { from, to }) = direct_pays(15.0, &terms) else {
+                for series in [1.0, 1e2, 1e3, 1e4, 2e4, 3e4, 1e5] {
+                    assert!(!direct_is_cheaper(series, &terms), "{queries_per_minute}: {series}");
+                }
+                continue;
+            };
+            let (from, to) = (from.series, to.series);
+            for (series, cheaper) in [
+                (from * 1.01, true),
+                (from.midpoint(to), true),
+                (to * 0.99, true),
+                (to * 1.01, false),
+                (to * 2.0, false),
+            ] {
+                assert_eq!(direct_is_cheaper(series, &terms), cheaper, "{queries_per_minute}: {series}");
+            }
+            if from > 1.0 {
+                assert!(!direct_is_cheaper(from * 0.99, &terms), "{queries_per_minute}: {from}");
+            }
         }
     }
 
     #[test]
-    fn where_much_is_read_a_stream_pays_at_any_load() {
-        // A query takes 18 listings in direct mode and 4 with a shard: 14 more for
-        // each of 438,000 queries, at 0.005 a thousand, are 30 dollars.
-        assert_eq!(break_even(15.0, &terms()).unwrap().series, 1.0);
+    fn where_much_is_read_direct_mode_never_pays() {
+        // A query takes 18 listings in direct mode and 4 with a shard: 14 more for each of 438,000 queries,
+        // at 0.005 a thousand, are 30 dollars, and a shard with its enrich invocations costs about 15.
+        assert_eq!(direct_pays(15.0, &terms()), None);
     }
 }

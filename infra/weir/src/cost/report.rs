@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::bill::{Bill, Terms, break_even};
+use super::bill::{Bill, DirectPays, Terms, direct_pays};
 use super::load::{Load, Mode};
 use super::peers::{Peer, peers};
 
@@ -24,15 +24,15 @@ pub(super) struct Report {
     pub(super) load: Load,
     pub(super) bill: Bill,
     peers: [Peer; 4],
-    even: Option<Load>,
+    direct: Option<DirectPays>,
 }
 
 impl Report {
     /// Puts a bill beside the others'.
     pub(super) fn new(basis: String, load: Load, bill: Bill, terms: &Terms) -> Self {
         let interval_seconds = load.series / load.samples_per_second;
-        let even = break_even(interval_seconds, terms);
-        Self { basis, load, bill, peers: peers(&load, terms), even }
+        let direct = direct_pays(interval_seconds, terms);
+        Self { basis, load, bill, peers: peers(&load, terms), direct }
     }
 
     /// For people.
@@ -53,7 +53,7 @@ impl Report {
             let times = format!("{:.1} times", peer.usd / self.bill.usd);
             let _ = writeln!(out, "  {:<46} {times:>14} {:>12}", peer.name, dollars(peer.usd));
         }
-        let _ = writeln!(out, "\n{}\n\nAssumed (each is a flag):\n", self.even_text());
+        let _ = writeln!(out, "\n{}\n\nAssumed (each is a flag):\n", self.direct_text());
         for (flag, value, text) in terms.assumptions.explained() {
             let _ = writeln!(out, "  --{flag:<33} {value:>8}  {text}");
         }
@@ -73,27 +73,25 @@ impl Report {
             "load": self.load,
             "bill": self.bill,
             "peers": self.peers,
-            "breakEven": self.even,
+            "directIsCheaper": self.direct,
             "assumptions": terms.assumptions,
             "architecture": terms.architecture,
             "prices": { "region": terms.prices.region, "asOf": terms.prices.as_of },
         })
     }
 
-    fn even_text(&self) -> String {
-        match &self.even {
-            Some(even) if even.series <= 1.0 => {
-                "A provisioned shard is cheaper than direct mode at any load: each query and scheduled run lists more \
-                 shards of hot segments there, and that costs more than a shard (--queries-per-minute)."
-                    .to_owned()
-            }
-            Some(even) => format!(
-                "Direct mode is cheaper than a provisioned shard below {} samples a second ({} series at this interval).",
-                number(even.samples_per_second),
-                number(even.series)
-            ),
-            None => "Direct mode is cheaper than a provisioned shard at all that one shard takes.".to_owned(),
-        }
+    fn direct_text(&self) -> String {
+        let Some(DirectPays { from, to }) = &self.direct else {
+            return "A provisioned shard is cheaper than direct mode at any load: each query and scheduled run lists more \
+                    shards of hot segments there, and that costs more than a stream (--queries-per-minute)."
+                .to_owned();
+        };
+        let range = |value: fn(&Load) -> f64| format!("{} to {}", number(value(from)), number(value(to)));
+        format!(
+            "Direct mode is cheaper than a provisioned shard from {} samples a second ({} series at this interval).",
+            range(|load| load.samples_per_second),
+            range(|load| load.series.round())
+        )
     }
 }
 
