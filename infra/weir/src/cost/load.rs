@@ -183,7 +183,7 @@ impl Assumptions {
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
             let default = argument.get_default_values().first().and_then(|text| text.to_str()?.parse().ok());
             match (default == Some(value), help.split_once(" [")) {
-                (false, Some((what, _))) => format!("{what} [given]"),
+                (false, Some((what, _))) => format!("{what} [given or measured]"),
                 _ => help,
             }
         };
@@ -212,7 +212,7 @@ mod tests {
         for (name, value, text) in given.explained() {
             assert!(value.is_finite(), "{name}");
             assert!(text.ends_with(']'), "{name}: {text}");
-            assert_eq!(text.ends_with("[given]"), name == "senders", "{name}: {text}");
+            assert_eq!(text.ends_with("[given or measured]"), name == "senders", "{name}: {text}");
         }
     }
 

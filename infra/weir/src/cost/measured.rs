@@ -71,7 +71,8 @@ pub(super) fn measure(url: &str, tenant: Option<&str>, period: Duration) -> Resu
         let text = ask(&format!("/api/v1/query?{query}"))?;
         read::<Matrix>(&text).map(|matrix| matrix.result).with_context(|| format!("{url}: {name}"))
     };
-    let samples = counter("weir_ingest_samples_accepted_total")?;
+    // Not those that `weir up` collects by itself: they come without a request, and not at all on AWS.
+    let samples = counter("weir_ingest_samples_accepted_total{dialect!=\"own\"}")?;
     let requests = counter("weir_ingest_requests_total")?;
     let bytes = counter("weir_ingest_bytes_total")?;
     let queries = counter("weir_query_requests_total")?;
@@ -106,7 +107,7 @@ impl Measured {
         let seconds = (last - first).max(0.0);
         if seconds < SHORTEST.as_secs_f64() {
             bail!(
-                "its own metrics cover {seconds:.0} s and a month needs at least {} s; wait, or ask for a longer \
+                "its counters of samples sent to it cover {seconds:.0} s and a month needs at least {} s; wait, or ask for a longer \
                  --period (a Weir started with --no-self has none)",
                 SHORTEST.as_secs()
             );
@@ -114,7 +115,7 @@ impl Measured {
         let [samples, requests, bytes, queries] =
             [increase(samples)?, increase(requests)?, increase(bytes)?, increase(queries)?];
         if samples <= 0.0 {
-            bail!("it accepted no samples in {seconds:.0} s; send some first");
+            bail!("it accepted no samples of others in {seconds:.0} s; send some first");
         }
         if series <= 0.0 {
             bail!("it knows of no series");
@@ -209,7 +210,7 @@ mod tests {
         let short = counter(&[(0.0, 1.0), (299.0, 2.0)]);
         let still = counter(&[(0.0, 5.0), (600.0, 5.0)]);
         for (samples, part) in
-            [(none, "cover 0 s"), (&short, "cover 299 s"), (&still, "accepted no samples in 600 s")]
+            [(none, "cover 0 s"), (&short, "cover 299 s"), (&still, "accepted no samples of others in 600 s")]
         {
             let error = Measured::of([samples, none, none, none], 1.0).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -55,6 +55,7 @@ impl Report {
         }
         let _ = writeln!(out, "\n{}\n\nAssumed (each is a flag):\n", self.direct_text());
         for (flag, value, text) in terms.assumptions.explained() {
+            let value = (value * 1e3).round() / 1e3;
             let _ = writeln!(out, "  --{flag:<33} {value:>8}  {text}");
         }
         let Terms { prices, .. } = terms;
