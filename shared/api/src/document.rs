@@ -141,10 +141,11 @@ fn responses(route: &Route) -> Value {
             json!({ "description": "Done.", "content": { "application/json": { "schema": schema() } } }),
         ),
         Answer::Media(types) => {
-            let content: Map<String, Value> = types
-                .iter()
-                .map(|media| ((*media).to_owned(), json!({ "schema": { "type": "string" } })))
-                .collect();
+            ("200", json!({ "description": "Done.", "content": media(types).collect::<Map<_, _>>() }))
+        }
+        Answer::MediaOrJson(types, schema) => {
+            let told = ("application/json".to_owned(), json!({ "schema": schema() }));
+            let content: Map<String, Value> = media(types).chain([told]).collect();
             ("200", json!({ "description": "Done.", "content": content }))
         }
         Answer::Empty => ("204", json!({ "description": "Done." })),
@@ -158,6 +159,10 @@ fn responses(route: &Route) -> Value {
         responses.insert(failure.to_string(), json!({ "description": reason(*failure), "content": told }));
     }
     responses.into()
+}
+
+fn media(types: &[&str]) -> impl Iterator<Item = (String, Value)> {
+    types.iter().map(|media| ((*media).to_owned(), json!({ "schema": { "type": "string" } })))
 }
 
 fn reason(status: u16) -> &'static str {

@@ -271,3 +271,22 @@ pub(crate) fn openapi() -> Value {
         ("paths", json!({ "type": "object" })),
     ])
 }
+
+/// Where a stored export lies, in the form of the module specification.
+pub(crate) fn export_link() -> Value {
+    let part = object(&[("url", text()), ("size_bytes", count()), ("record_count", count())]);
+    let export = object(&[
+        ("export_id", text()),
+        ("timestamp", text()),
+        ("format", text()),
+        ("time_range", object(&[("start", text()), ("end", text())])),
+        ("exported_metrics", list(text())),
+        ("compression", text()),
+        ("size_bytes", count()),
+        ("record_count", count()),
+        ("export_url", json!({ "type": ["string", "null"] })),
+        ("parts", list(part)),
+        ("expires", text()),
+    ]);
+    object(&[("status", json!({ "const": "success" })), ("metrics_export", export)])
+}

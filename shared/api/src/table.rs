@@ -121,6 +121,8 @@ pub enum Answer {
     Json(fn() -> Value),
     /// 200 and bytes of one of these media types.
     Media(&'static [&'static str]),
+    /// 200 and bytes of one of these media types, or JSON of this schema.
+    MediaOrJson(&'static [&'static str], fn() -> Value),
     /// JSON as the schema says, or 204 when there is nothing to say.
     JsonOrNothing(fn() -> Value),
     /// 204.

@@ -50,7 +50,7 @@ impl Format {
 
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::SeriesLines => "application/stream+json",
+            Self::SeriesLines => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Parquet => "application/vnd.apache.parquet",

@@ -70,7 +70,7 @@ impl Import {
     fn target(&self, format: FileFormat) -> (String, &'static str) {
         match format {
             FileFormat::Jsonl | FileFormat::Parquet => {
-                ("/api/v1/import/jsonl".to_owned(), "application/stream+json")
+                ("/api/v1/import/jsonl".to_owned(), "application/x-ndjson")
             }
             FileFormat::Openmetrics => {
                 ("/api/v1/import/prometheus".to_owned(), "application/openmetrics-text; version=1.0.0")

@@ -1,10 +1,12 @@
 //! Samples out.
 
 use super::{END, GET, GET_POST, MATCH, TENANT};
+use crate::schema;
 use crate::table::{Answer, Body, Function, Kind, Parameter, Route};
 
 const FORMATS: &[&str] = &["jsonl", "csv", "openmetrics", "parquet"];
-const START: Parameter = Parameter::query("start", Kind::Instant, "From when, inclusive.").required();
+const START: Parameter =
+    Parameter::query("start", Kind::Instant, "From when, inclusive.").required().example("1700000000");
 const COMPRESSION: Parameter = Parameter::query(
     "compression",
     Kind::Choice(&["none", "gzip", "zstd"]),
@@ -17,23 +19,32 @@ const DELIVERY: Parameter = Parameter::query(
 );
 const FORMAT: Parameter =
     Parameter::query("format", Kind::Choice(FORMATS), "The file's format; jsonl without it.");
-const MEDIA: Answer = Answer::Media(&[
-    "application/stream+json",
-    "text/csv",
-    "application/openmetrics-text",
-    "application/vnd.apache.parquet",
-    "application/gzip",
-    "application/zstd",
-    "application/json",
-]);
+const FILE_OR_LINK: Answer = Answer::MediaOrJson(
+    &[
+        "application/x-ndjson",
+        "text/csv",
+        "application/openmetrics-text",
+        "application/vnd.apache.parquet",
+        "application/gzip",
+        "application/zstd",
+    ],
+    schema::export_link,
+);
 const FAILURES: &[u16] = &[400, 422, 503];
 
 const fn export(id: &'static str, path: &'static str, parameters: &'static [Parameter]) -> Route {
-    Route::new(id, Function::Query, GET_POST, path, "The samples of selectors over a range as a file.", MEDIA)
-        .tag("export")
-        .parameters(parameters)
-        .body(Body::Form)
-        .failures(FAILURES)
+    Route::new(
+        id,
+        Function::Query,
+        GET_POST,
+        path,
+        "The samples of selectors over a range as a file.",
+        FILE_OR_LINK,
+    )
+    .tag("export")
+    .parameters(parameters)
+    .body(Body::Form)
+    .failures(FAILURES)
 }
 
 pub(super) static ROUTES: &[Route] = &[

@@ -22,7 +22,7 @@ const TEXT: Body = Body::Media(&[
 const JSON: Body = Body::Media(&[("application/json", "{\"MetricName\":\"orders\",\"Value\":3}")]);
 
 const LINES: Body = Body::Media(&[(
-    "application/stream+json",
+    "application/x-ndjson",
     "{\"metric\":{\"__name__\":\"up\"},\"values\":[1],\"timestamps\":[1700000000000]}\n",
 )]);
 const CSV: Body =
