@@ -220,6 +220,8 @@ impl Ingest {
         // a series stays in one shard as long as its sender keeps its batches together.
         let spread = key.map_or_else(|| batch.series().first().map_or(0, |s| s.id.0), |key| key.0);
         let partition_key = format!("{tenant}/{}", spread % 1024);
+        // A stream's client repeats what it had no answer to, and delta samples would count again.
+        let key = key.or_else(|| if batch.has_delta_series() { unique_key() } else { None });
         let record = Record { tenant: tenant.clone(), key, received_ms, batch };
         let parts = record.encode_parts().map_err(|error| IngestError::TooLarge(error.to_string()))?;
         let records: Vec<NewRecord> = parts
@@ -236,4 +238,11 @@ impl Ingest {
             Err(error) => Err(IngestError::Unavailable(error)),
         }
     }
+}
+
+/// A key that no other delivery has; `None`, and so no protection from repeats, if the system has no randomness.
+fn unique_key() -> Option<RecordKey> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(RecordKey(u128::from_le_bytes(bytes)))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use weir_platform::{Bucket, BucketError, Created, ObjectInfo, check_key};
@@ -15,6 +16,8 @@ use crate::account::Account;
 /// Attempts at what the SDK does not try again: conflicting creations and answers cut off half-way.
 const ATTEMPTS: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(50);
+/// Longest that S3 honours a signed address.
+const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
 /// Most keys of one listing: S3's quota.
 const PAGE: usize = 1_000;
 
@@ -131,6 +134,16 @@ impl Bucket for S3Bucket {
             Err(error) if status(&error) != Some(404) => Err(unavailable(key, error)),
             _ => Ok(()),
         }
+    }
+
+    /// Valid for as long as said, or as the credentials that signed it live: a Lambda's, some hours.
+    async fn presign(&self, key: &str, valid: Duration) -> Result<Option<String>, BucketError> {
+        check_key(key)?;
+        let refused = |error| unavailable(key, error);
+        let config = PresigningConfig::expires_in(valid.min(LONGEST_PRESIGNED))
+            .map_err(|error| BucketError::Unavailable { key: key.to_owned(), source: error.into() })?;
+        let request = self.client.get_object().bucket(&self.name).key(key).presigned(config).await;
+        Ok(Some(request.map_err(refused)?.uri().to_owned()))
     }
 }
 

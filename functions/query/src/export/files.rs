@@ -1,7 +1,6 @@
 //! Exports that stay in the bucket for a day, in parts, with links to fetch them by.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,7 +62,7 @@ pub(super) async fn link(
         max_series: inner.options.max_series,
         deadline: Instant::now() + inner.options.export_timeout,
     };
-    let id = new_id(now_ms);
+    let id = new_id(now_ms)?;
     let runtime = Handle::current();
     let making = {
         let (order, id) = (order.clone(), id.clone());
@@ -101,11 +100,17 @@ pub(super) async fn link(
 }
 
 /// A name that cannot be guessed, in the module specification's form: the link alone gives access.
-fn new_id(now_ms: i64) -> String {
+fn new_id(now_ms: i64) -> Result<String, ApiError> {
     let date: String = rfc3339(now_ms).chars().filter(char::is_ascii_digit).take(14).collect();
-    // The standard library seeds these from the system's source of randomness.
-    let secret = |_: u8| RandomState::new().build_hasher().finish();
-    format!("export_{}_{}_{:016x}{:016x}", &date[..8], &date[8..], secret(0), secret(1))
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| {
+        tracing::error!(%error, "the system gives no random numbers");
+        ApiError::new(
+            Kind::Internal,
+            "an export needs a name that cannot be guessed, and the system gives no random numbers",
+        )
+    })?;
+    Ok(format!("export_{}_{}_{:032x}", &date[..8], &date[8..], u128::from_le_bytes(secret)))
 }
 
 fn make(
