@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use weir_model::{Labels, Matcher};
-use weir_rules::{Alert, AlertState, Group, GroupState, Health, Rule, RuleState};
+use weir_rules::{Alert, AlertState, Explainer, Group, GroupState, Health, Rule, RuleState};
 
 use crate::error::{ApiError, Kind};
 use crate::json::success;
@@ -129,11 +129,23 @@ pub(crate) async fn rules(query: &Query, asked: &Asked) -> Result<Response, ApiE
     Ok(success(&data))
 }
 
-/// `/api/v1/alerts`
+/// `/api/v1/alerts`: as Prometheus tells them, and what each says beyond that under `weir`.
 pub(crate) async fn alerts(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
+    let Some((book, _)) = query.0.rules.get() else { return Ok(success(&json!({ "alerts": [] }))) };
     let states = states(query, asked).await?;
-    let rules = states.iter().flat_map(|(_, state)| &state.rules);
-    let alerts: Vec<Value> = rules.flat_map(|rule| active(rule).map(tell_alert)).collect();
+    let all = states.iter().flat_map(|(_, state)| &state.rules).flat_map(active);
+    let external_url = &book.settings().external_url;
+    let explainer = Explainer::new(book.guide(), external_url, all, query.0.clock.now_ms());
+    let mut alerts = Vec::new();
+    for (group, state) in &states {
+        for (rule, own) in group.rules.iter().zip(&state.rules) {
+            alerts.extend(active(own).map(|alert| {
+                let mut told = tell_alert(alert);
+                told["weir"] = json!(explainer.explain(rule, alert));
+                told
+            }));
+        }
+    }
     Ok(success(&json!({ "alerts": alerts })))
 }
 

@@ -126,6 +126,11 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_EVENTS", value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
 
+    /// File that says what alerts mean to the business and what to do, instead of the shipped one
+    /// (infra/config/impact.yml).
+    #[arg(long, env = "WEIR_IMPACT", value_name = "FILE")]
+    pub(crate) impact: Option<PathBuf>,
+
     /// Evaluate no rules.
     #[arg(long, env = "WEIR_NO_RULES", conflicts_with = "rules")]
     pub(crate) no_rules: bool,

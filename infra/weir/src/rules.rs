@@ -8,7 +8,7 @@ use weir_alert::AlertFunction;
 use weir_kpi::Kpi;
 use weir_model::TenantId;
 use weir_platform::Clock;
-use weir_rules::{Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped};
+use weir_rules::{Guide, Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped};
 
 use crate::cli::Up;
 use crate::stop::Stop;
@@ -30,7 +30,14 @@ pub(crate) fn book(up: &Up) -> Result<RuleBook> {
             }
         }
     }
-    Ok(RuleBook::new(files, settings))
+    Ok(RuleBook::new(files, settings).guided_by(guide(up.impact.as_deref())?))
+}
+
+/// What alerts mean: the file of `--impact`, or the shipped one.
+fn guide(file: Option<&std::path::Path>) -> Result<Guide> {
+    let Some(path) = file else { return Guide::shipped().context("infra/config/impact.yml") };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Guide::parse(&text).map_err(|problem| anyhow::anyhow!("{}:{problem}", path.display()))
 }
 
 /// Every `.yml` and `.yaml` of a folder, unit tests (`.test.yml`) excepted, in order of their names.

@@ -165,9 +165,45 @@ pub(crate) fn rules() -> Value {
 
 /// Alerts that are pending or firing.
 pub(crate) fn alerts() -> Value {
-    let alert =
-        object(&[("labels", labels()), ("annotations", labels()), ("state", text()), ("value", text())]);
+    let alert = object(&[
+        ("labels", labels()),
+        ("annotations", labels()),
+        ("state", text()),
+        ("value", text()),
+        ("weir", explained()),
+    ]);
     success(object(&[("alerts", list(alert))]))
+}
+
+/// What an alert says beyond what Prometheus tells of it.
+fn explained() -> Value {
+    let part = object(&[("name", text()), ("points", number()), ("why", text())]);
+    let level = json!({ "enum": ["LOW", "MEDIUM", "HIGH", "CRITICAL"] });
+    let priority = object(&[("level", level), ("score", number()), ("parts", list(part))]);
+    let other = object(&[
+        ("id", text()),
+        ("alertname", text()),
+        ("activeAt", text()),
+        ("shared", list(text())),
+        ("strength", number()),
+    ]);
+    let mut told = object(&[
+        ("id", text()),
+        ("value", text()),
+        ("since", text()),
+        ("activeSeconds", count()),
+        ("plotUrl", text()),
+        ("priority", priority),
+        ("correlated", list(other)),
+        ("actions", list(text())),
+        ("time", json!({ "type": "object" })),
+    ]);
+    let level = json!({ "enum": ["low", "medium", "high", "critical"] });
+    told["properties"]["impact"] = object(&[("level", level), ("text", text())]);
+    told["properties"]["condition"] =
+        object(&[("measured", text()), ("comparison", text()), ("thresholdText", text())]);
+    told["properties"]["runbookUrl"] = text();
+    told
 }
 
 /// Scraped targets.

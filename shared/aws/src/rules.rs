@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use weir_model::TenantId;
+use weir_platform::{Bucket, BucketError};
 use weir_reader::{TenantStorage, Tiers};
 use weir_rules::{
-    Job, MAX_FILE_BYTES, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped,
+    Guide, Job, MAX_FILE_BYTES, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped,
 };
 
 use crate::lambda::Error;
@@ -14,6 +15,8 @@ use crate::wiring::Wiring;
 
 /// Where people put rule files of their own; one of a shipped one's name stands in for it.
 const FOLDER: &str = "config/rules/";
+/// Where people put a file of their own of what alerts mean, instead of the shipped one.
+const GUIDE: &str = "config/impact.yml";
 /// Most rule files.
 const MAX_FILES: usize = 1_000;
 
@@ -42,7 +45,17 @@ pub async fn rule_book(wiring: &Wiring) -> Result<RuleBook, Error> {
         files.retain(|known: &RuleFile| known.name != file.name);
         files.push(file);
     }
-    Ok(RuleBook::new(files, Settings::default()))
+    Ok(RuleBook::new(files, Settings::default()).guided_by(guide(&*bucket).await?))
+}
+
+/// What alerts mean.
+async fn guide(bucket: &dyn Bucket) -> Result<Guide, Error> {
+    let read = match bucket.get(GUIDE).await {
+        Ok(bytes) => Guide::parse(std::str::from_utf8(&bytes)?),
+        Err(BucketError::NotFound { .. }) => Guide::shipped(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(read.map_err(|problem| format!("{GUIDE}:{problem}"))?)
 }
 
 /// What evaluates the rules of a job over the lake, its results going where `ingest` puts records.

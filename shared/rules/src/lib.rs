@@ -1,6 +1,7 @@
-//! Rules: Prometheus' rule files, their evaluation over the engine, and their unit tests.
+//! Rules: Prometheus' rule files, their evaluation over the engine, what alerts say, and unit tests of rules.
 
 mod evaluate;
+mod explain;
 mod file;
 mod run;
 mod serial;
@@ -12,6 +13,10 @@ mod yaml;
 pub use evaluate::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, Alert, AlertState, GroupState, Health, Overlay, RuleError,
     RuleSample, RuleState, Settings, evaluate_group,
+};
+pub use explain::{
+    BusinessImpact, Condition, Correlated, Explained, Explainer, Guide, ImpactLevel, Level, Part, Priority,
+    TimeContext, identity,
 };
 pub use file::{
     Alerting, Duplicate, Group, MAX_FILE_BYTES, MAX_RULES, Rule, RuleFile, RuleFileError, duplicates,

@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, Options};
 
 /// Something wrong with a YAML file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
 pub struct Problem {
     /// Where: the line, from 1; zero when it is the file as a whole.
     pub line: u64,

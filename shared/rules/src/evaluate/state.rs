@@ -58,7 +58,7 @@ pub struct Alert {
 
 impl Alert {
     /// An alert whose condition has just begun to hold.
-    pub(super) fn new(labels: Labels, annotations: Labels, value: f64, at_ms: i64) -> Self {
+    pub(crate) fn new(labels: Labels, annotations: Labels, value: f64, at_ms: i64) -> Self {
         Self {
             labels,
             annotations,

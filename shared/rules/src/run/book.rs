@@ -9,6 +9,7 @@ use weir_platform::Bucket;
 use super::groups::key;
 use super::store::{StateStore, StoreError};
 use crate::evaluate::{GroupState, Settings};
+use crate::explain::Guide;
 use crate::file::{Group, RuleFile};
 
 /// Who evaluates a group.
@@ -40,12 +41,13 @@ impl Job {
     }
 }
 
-/// Every group, and how rules are evaluated.
+/// Every group, how rules are evaluated, and what their alerts mean.
 #[derive(Debug)]
 pub struct RuleBook {
     kpi: Vec<Arc<Group>>,
     alert: Vec<Arc<Group>>,
     settings: Arc<Settings>,
+    guide: Arc<Guide>,
 }
 
 impl RuleBook {
@@ -61,7 +63,19 @@ impl RuleBook {
             let interval_ms = group.interval_ms.unwrap_or(settings.interval_ms);
             interval_ms >= Job::Kpi.period_ms() && group.rules.iter().all(|rule| rule.alert.is_none())
         });
-        Self { kpi, alert, settings: Arc::new(settings) }
+        Self { kpi, alert, settings: Arc::new(settings), guide: Arc::default() }
+    }
+
+    /// The same with what alerts mean; without it, they mean what they say themselves.
+    #[must_use]
+    pub fn guided_by(self, guide: Guide) -> Self {
+        Self { guide: Arc::new(guide), ..self }
+    }
+
+    /// What alerts mean.
+    #[must_use]
+    pub fn guide(&self) -> &Guide {
+        &self.guide
     }
 
     /// The groups that a job evaluates.
