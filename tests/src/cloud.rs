@@ -101,15 +101,16 @@ impl Cloud {
         (!self.given).then(|| peers::start(command.env("AWS_DEFAULT_REGION", "us-east-1")))
     }
 
-    /// Starts a proxy in front of the endpoint that injects faults; its address.
+    /// Starts a proxy in front of the endpoint that injects faults, those at random by the seed; its address.
     ///
     /// # Panics
     /// When there is no free port.
     #[must_use]
-    pub fn faults(&self, rules: &Value) -> (Peer, String) {
+    pub fn faults(&self, rules: &Value, seed: u64) -> (Peer, String) {
         let port = free_port().unwrap_or_else(|error| panic!("{error}"));
         let mut command = self.script("faultproxy.py");
-        let peer = peers::start(command.args([&port.to_string(), &self.url, &rules.to_string()]));
+        let peer =
+            peers::start(command.args([&port.to_string(), &self.url, &rules.to_string(), &seed.to_string()]));
         let reachable = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         peers::wait_until("the fault proxy listens", 10, reachable);
         (peer, format!("http://127.0.0.1:{port}"))

@@ -52,7 +52,7 @@ fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail(
         { "target": "PUT /", "every": 5, "status": 503, "type": "SlowDown" },
         { "target": "PUT /", "every": 7, "status": 409, "type": "ConditionalRequestConflict" },
         { "target": "GET /", "every": 11, "status": 503, "type": "SlowDown" },
-    ]));
+    ]), 0);
     cloud.point(STACK, "Ingest", &format!("AWS_ENDPOINT_URL_KINESIS={proxy}"));
     cloud.point(STACK, "Enrich", &format!("AWS_ENDPOINT_URL_S3={proxy}"));
     cloud.point(STACK, "Compact", &format!("AWS_ENDPOINT_URL_S3={proxy}"));

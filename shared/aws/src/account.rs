@@ -67,7 +67,9 @@ impl Account {
             .build()
     }
 
-    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+    /// A client of S3.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
         let [endpoint, _] = &self.endpoints;
         let mut config = aws_sdk_s3::config::Builder::new()
             .behavior_version(BehaviorVersion::latest())
@@ -83,7 +85,9 @@ impl Account {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    pub(crate) fn kinesis(&self) -> aws_sdk_kinesis::Client {
+    /// A client of Kinesis.
+    #[must_use]
+    pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
         let [_, endpoint] = &self.endpoints;
         let mut config = aws_sdk_kinesis::config::Builder::new()
             .behavior_version(BehaviorVersion::latest())

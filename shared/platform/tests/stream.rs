@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+#[path = "conformance/stream.rs"]
+mod conformance;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,6 +34,47 @@ type Seen = Arc<Mutex<BTreeMap<ShardId, Vec<String>>>>;
 
 fn texts(batch: &Batch) -> Vec<String> {
     batch.records.iter().map(|r| String::from_utf8(r.data.to_vec()).unwrap()).collect()
+}
+
+/// Takes everything out of a stream.
+async fn drain(stream: LocalStream) -> conformance::Held {
+    let held: Arc<Mutex<conformance::Held>> = Arc::default();
+    let consume = {
+        let held = held.clone();
+        move |batch: Batch| {
+            let records = batch.records.into_iter().map(|r| ((batch.shard, r.sequence), r.data));
+            held.lock().unwrap().extend(records);
+            async { Ok(BatchOutcome::default()) }
+        }
+    };
+    let (_stop, stopped) = watch::channel(true);
+    EventSource::new(stream, fast()).run(consume, |_, _, _| async { false }, stopped).await.unwrap();
+    let held = held.lock().unwrap();
+    held.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_a_folder_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        LocalStreamOptions { shards: 3, max_record_bytes: 100_000, ..LocalStreamOptions::default() };
+    let stream = LocalStream::open(folder.path(), &options).unwrap();
+    conformance::conforms(Arc::new(stream.clone()), 100_000, || drain(stream)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_fills_up_keeps_what_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LocalStreamOptions { max_waiting_bytes: 1_000_000, ..LocalStreamOptions::default() };
+    let stream = LocalStream::open(folder.path(), &options).unwrap();
+    let mut number = 0;
+    let below = |bound| {
+        number += 1;
+        number % bound
+    };
+    let put = Arc::new(stream.clone());
+    let acknowledged = conformance::keeps_what_it_acknowledged(put, below, 100, || drain(stream)).await;
+    assert!(acknowledged > 100, "{acknowledged}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

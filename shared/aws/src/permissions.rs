@@ -1,0 +1,77 @@
+//! What each function asks of AWS. Its permissions in template.yaml are these, no more and no fewer: a test
+//! compares them, and another looks for calls in the adapters that are not listed here.
+
+use std::collections::BTreeSet;
+
+/// An action and what it is done to: `Lake`, `Stream` or another resource of template.yaml, `Lake/hot/*` for
+/// a part of the bucket.
+pub type Permission = (&'static str, &'static str);
+
+/// The SDK's calls that the bucket makes, and the actions that allow them.
+pub const BUCKET_CALLS: [(&str, &str); 4] = [
+    ("get_object", "s3:GetObject"),
+    ("put_object", "s3:PutObject"),
+    ("list_objects_v2", "s3:ListBucket"),
+    ("delete_object", "s3:DeleteObject"),
+];
+/// The SDK's calls that the stream makes, and the actions that allow them.
+pub const STREAM_CALLS: [(&str, &str); 1] = [("put_records", "kinesis:PutRecords")];
+
+const LIST: Permission = ("s3:ListBucket", "Lake");
+const GET: Permission = ("s3:GetObject", "Lake/*");
+/// Damaged objects are set aside by whoever reads them.
+const SET_ASIDE: Permission = ("s3:PutObject", "Lake/quarantine/*");
+const PUT_SEGMENT: Permission = ("s3:PutObject", "Lake/hot/*");
+const PUT_RECORDS: Permission = ("kinesis:PutRecords", "Stream");
+
+/// What opens the lake to read it, as `Wiring::lake` does.
+const READER: &[Permission] = &[LIST, GET, SET_ASIDE];
+/// What a function does that keeps the lake in order: everything it writes.
+const KEEPER: &[Permission] = &[LIST, GET, ("s3:PutObject", "Lake/*"), ("s3:DeleteObject", "Lake/*")];
+/// Exports that wait to be fetched.
+const EXPORTS: &[Permission] = &[("s3:PutObject", "Lake/exports/*"), ("s3:DeleteObject", "Lake/exports/*")];
+/// What rules remember from one evaluation to the next.
+const RULE_STATES: &[Permission] = &[("s3:PutObject", "Lake/rules/*"), ("s3:DeleteObject", "Lake/rules/*")];
+
+/// What a function (by its logical id) asks for with a stream, or in direct mode; empty for an unknown one.
+#[must_use]
+pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
+    // What is acknowledged is in the stream, or else in the lake.
+    let producer: &[&[Permission]] = if stream { &[&[PUT_RECORDS]] } else { &[READER, &[PUT_SEGMENT]] };
+    let asked: Vec<&[Permission]> = match function {
+        "Ingest" => producer.to_vec(),
+        // A damaged segment whose records come again is replaced.
+        "Enrich" => vec![READER, &[PUT_SEGMENT, ("s3:DeleteObject", "Lake/hot/*")]],
+        "Compact" | "Archive" => vec![KEEPER],
+        // Blocks that rollups replace are deleted by compact, later.
+        "Rollup" => vec![&KEEPER[..3]],
+        "Query" => vec![READER, EXPORTS],
+        "Kpi" | "Alert" => [&[READER, RULE_STATES], producer].concat(),
+        _ => Vec::new(),
+    };
+    asked.concat().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The operations that a file calls on an SDK's client: `.client.put_object()` and the like.
+    fn calls(source: &str) -> BTreeSet<&str> {
+        let after_client = source.split("client").skip(1);
+        after_client
+            .filter_map(|rest| rest.trim_start().strip_prefix('.')?.split_once("()").map(|(name, _)| name))
+            .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit()))
+            .collect()
+    }
+
+    #[test]
+    fn every_call_of_an_adapter_has_its_action_and_the_other_way_round() {
+        for (source, table) in
+            [(include_str!("bucket.rs"), &BUCKET_CALLS[..]), (include_str!("stream.rs"), &STREAM_CALLS[..])]
+        {
+            let listed: BTreeSet<&str> = table.iter().map(|(call, _)| *call).collect();
+            assert_eq!(calls(source), listed);
+        }
+    }
+}

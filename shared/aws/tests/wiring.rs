@@ -1,0 +1,163 @@
+//! template.yaml gives each function what it needs, and nothing else: permissions, variables, a log group,
+//! alarms.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_norway::Value;
+use serde_norway::value::TaggedValue;
+use weir_aws::{BUCKET_CALLS, STREAM_CALLS, VARIABLES, permissions};
+
+const TEMPLATE: &str = include_str!("../../../template.yaml");
+
+fn template() -> Value {
+    serde_norway::from_str(TEMPLATE).unwrap()
+}
+
+/// A value with its `!If` decided: whether there is a stream, every other condition true.
+fn decided(value: &Value, stream: bool) -> Option<Value> {
+    match value {
+        Value::Tagged(tagged) if tagged.tag == "If" => {
+            let [condition, yes, no] = tagged.value.as_sequence().unwrap().as_slice() else {
+                panic!("an !If has three parts: {value:?}")
+            };
+            let holds = condition != "HasStream" || stream;
+            decided(if holds { yes } else { no }, stream)
+        }
+        Value::Tagged(tagged) if tagged.tag == "Ref" && tagged.value == "AWS::NoValue" => None,
+        Value::Tagged(tagged) => Some(Value::Tagged(Box::new(TaggedValue {
+            tag: tagged.tag.clone(),
+            value: decided(&tagged.value, stream)?,
+        }))),
+        Value::Sequence(items) => Some(items.iter().filter_map(|item| decided(item, stream)).collect()),
+        Value::Mapping(entries) => {
+            let entries = entries.iter().filter_map(|(key, value)| Some((key.clone(), decided(value, stream)?)));
+            Some(Value::Mapping(entries.collect()))
+        }
+        other => Some(other.clone()),
+    }
+}
+
+/// The resources of that type that exist with a stream, or without.
+fn resources(kind: &str, stream: bool) -> BTreeMap<String, Value> {
+    let template = template();
+    let all = template["Resources"].as_mapping().unwrap().iter();
+    let there = all.filter(|(_, resource)| {
+        resource["Type"] == kind && (stream || resource.get("Condition").is_none_or(|c| c != "HasStream"))
+    });
+    there.map(|(id, r)| (id.as_str().unwrap().to_owned(), decided(&r["Properties"], stream).unwrap())).collect()
+}
+
+fn functions(stream: bool) -> BTreeMap<String, Value> {
+    resources("AWS::Serverless::Function", stream)
+}
+
+/// One or many, as IAM takes both.
+fn many(value: &Value) -> Vec<Value> {
+    value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
+}
+
+/// `!Sub "${Lake.Arn}/hot/*"` and `!GetAtt Lake.Arn` as `Lake/hot/*` and `Lake`.
+fn resource(value: &Value) -> String {
+    let Value::Tagged(tagged) = value else { panic!("{value:?} names no resource of the template") };
+    tagged.value.as_str().unwrap().replace("${", "").replace("Arn}", "Arn").replacen(".Arn", "", 1)
+}
+
+fn granted(function: &Value) -> BTreeSet<(String, String)> {
+    let mut granted = BTreeSet::new();
+    for policy in function["Policies"].as_sequence().unwrap() {
+        for statement in policy["Statement"].as_sequence().unwrap() {
+            assert_eq!(statement["Effect"], "Allow");
+            for action in many(&statement["Action"]) {
+                for on in many(&statement["Resource"]) {
+                    let grant = (action.as_str().unwrap().to_owned(), resource(&on));
+                    assert!(granted.insert(grant.clone()), "{grant:?} is granted twice");
+                }
+            }
+        }
+    }
+    granted
+}
+
+#[test]
+fn each_function_may_do_what_its_ports_do_and_nothing_else() {
+    let known: BTreeSet<&str> = BUCKET_CALLS.iter().chain(&STREAM_CALLS).map(|(_, action)| *action).collect();
+    let mut used = BTreeSet::new();
+    for stream in [true, false] {
+        for (name, function) in functions(stream) {
+            let needed = permissions(&name, stream);
+            used.extend(needed.iter().map(|(action, _)| *action));
+            let needed: BTreeSet<_> = needed.iter().map(|(a, on)| ((*a).to_owned(), (*on).to_owned())).collect();
+            assert!(!needed.is_empty(), "what {name} asks for is not in permissions.rs");
+            assert_eq!(granted(&function), needed, "{name}, with a stream: {stream}");
+        }
+    }
+    assert_eq!(used, known, "the adapters' calls and what functions ask for");
+}
+
+#[test]
+fn every_variable_that_a_function_reads_is_set_and_no_other() {
+    let template = template();
+    let set = template["Globals"]["Function"]["Environment"]["Variables"].as_mapping().unwrap();
+    let set: BTreeSet<&str> = set.keys().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(set, BTreeSet::from(VARIABLES));
+    for (name, function) in functions(true) {
+        assert!(function.get("Environment").is_none(), "{name} has variables of its own, which nothing reads");
+    }
+    // `Wiring` reads the variables; a function that read one by itself would not be seen here.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
+    for function in std::fs::read_dir(folder).unwrap() {
+        for file in std::fs::read_dir(function.unwrap().path().join("src")).unwrap() {
+            let path = file.unwrap().path();
+            let source = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(!source.contains("env::var"), "{} reads the environment by itself", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_function_is_a_crate_with_a_log_that_ends_and_alarms() {
+    let logs = resources("AWS::Logs::LogGroup", true);
+    let alarms = resources("AWS::CloudWatch::Alarm", true);
+    for (name, function) in functions(true) {
+        let zip = format!("target/lambda/{}/bootstrap.zip", name.to_lowercase());
+        assert_eq!(function["CodeUri"], zip.as_str(), "{name}");
+        assert!(logs[&format!("{name}Log")].get("RetentionInDays").is_some(), "{name}");
+        for metric in ["Errors", "Throttles"] {
+            let alarm = &alarms[&format!("{name}{metric}")];
+            assert_eq!(alarm["MetricName"], metric);
+            let Value::Tagged(of) = &alarm["Dimensions"][0]["Value"] else { panic!("{name}{metric}") };
+            assert_eq!(of.value, name.as_str(), "{name}{metric} watches another function");
+        }
+    }
+    for (name, alarm) in alarms {
+        assert!(alarm.get("AlarmActions").is_some(), "{name} tells nobody");
+    }
+}
+
+#[test]
+fn every_schedule_is_retried_within_a_bound_and_then_set_aside() {
+    for (name, function) in functions(true) {
+        for (event, body) in function["Events"].as_mapping().into_iter().flatten() {
+            let properties = &body["Properties"];
+            match body["Type"].as_str().unwrap() {
+                "ScheduleV2" => {
+                    assert!(properties["RetryPolicy"]["MaximumRetryAttempts"].is_u64(), "{name} {event:?}");
+                    assert!(properties["RetryPolicy"]["MaximumEventAgeInSeconds"].is_u64(), "{name}");
+                    assert!(properties["DeadLetterConfig"].get("Arn").is_some(), "{name} {event:?}");
+                    // Else two stacks of one account would be in each other's way.
+                    assert!(matches!(&properties["Name"], Value::Tagged(name) if name.tag == "Sub"), "{name}");
+                }
+                "Kinesis" => {
+                    assert_eq!(properties["FunctionResponseTypes"][0], "ReportBatchItemFailures");
+                    assert!(properties["MaximumRetryAttempts"].is_u64(), "{name}: a batch is tried for ever");
+                    assert!(properties["MaximumRecordAgeInSeconds"].is_u64(), "{name}");
+                    assert_eq!(properties["DestinationConfig"]["OnFailure"]["Type"], "S3");
+                }
+                "HttpApi" => {}
+                other => panic!("{name}: this test does not know events of type {other}"),
+            }
+        }
+    }
+}
