@@ -99,9 +99,10 @@ pub(crate) async fn run(up: Up) -> Result<()> {
                 let file = up.retention.clone();
                 background.spawn(archive_on_schedule(archive, file, schedule.every, clock, stopped.clone()));
             }
-            _ => {
+            "Compact" => {
                 background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
             }
+            other => bail!("template.yaml has a schedule for {other}, which the local stack does not run"),
         }
     }
     if !up.no_self {

@@ -32,7 +32,8 @@ fn decided(value: &Value, stream: bool) -> Option<Value> {
         }))),
         Value::Sequence(items) => Some(items.iter().filter_map(|item| decided(item, stream)).collect()),
         Value::Mapping(entries) => {
-            let entries = entries.iter().filter_map(|(key, value)| Some((key.clone(), decided(value, stream)?)));
+            let entries =
+                entries.iter().filter_map(|(key, value)| Some((key.clone(), decided(value, stream)?)));
             Some(Value::Mapping(entries.collect()))
         }
         other => Some(other.clone()),
@@ -46,7 +47,9 @@ fn resources(kind: &str, stream: bool) -> BTreeMap<String, Value> {
     let there = all.filter(|(_, resource)| {
         resource["Type"] == kind && (stream || resource.get("Condition").is_none_or(|c| c != "HasStream"))
     });
-    there.map(|(id, r)| (id.as_str().unwrap().to_owned(), decided(&r["Properties"], stream).unwrap())).collect()
+    there
+        .map(|(id, r)| (id.as_str().unwrap().to_owned(), decided(&r["Properties"], stream).unwrap()))
+        .collect()
 }
 
 fn functions(stream: bool) -> BTreeMap<String, Value> {
@@ -88,7 +91,8 @@ fn each_function_may_do_what_its_ports_do_and_nothing_else() {
         for (name, function) in functions(stream) {
             let needed = permissions(&name, stream);
             used.extend(needed.iter().map(|(action, _)| *action));
-            let needed: BTreeSet<_> = needed.iter().map(|(a, on)| ((*a).to_owned(), (*on).to_owned())).collect();
+            let needed: BTreeSet<_> =
+                needed.iter().map(|(a, on)| ((*a).to_owned(), (*on).to_owned())).collect();
             assert!(!needed.is_empty(), "what {name} asks for is not in permissions.rs");
             assert_eq!(granted(&function), needed, "{name}, with a stream: {stream}");
         }
@@ -103,7 +107,10 @@ fn every_variable_that_a_function_reads_is_set_and_no_other() {
     let set: BTreeSet<&str> = set.keys().map(|name| name.as_str().unwrap()).collect();
     assert_eq!(set, BTreeSet::from(VARIABLES));
     for (name, function) in functions(true) {
-        assert!(function.get("Environment").is_none(), "{name} has variables of its own, which nothing reads");
+        assert!(
+            function.get("Environment").is_none(),
+            "{name} has variables of its own, which nothing reads"
+        );
     }
     // `Wiring` reads the variables; a function that read one by itself would not be seen here.
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions");
@@ -147,7 +154,10 @@ fn every_schedule_is_retried_within_a_bound_and_then_set_aside() {
                     assert!(properties["RetryPolicy"]["MaximumEventAgeInSeconds"].is_u64(), "{name}");
                     assert!(properties["DeadLetterConfig"].get("Arn").is_some(), "{name} {event:?}");
                     // Else two stacks of one account would be in each other's way.
-                    assert!(matches!(&properties["Name"], Value::Tagged(name) if name.tag == "Sub"), "{name}");
+                    assert!(
+                        matches!(&properties["Name"], Value::Tagged(name) if name.tag == "Sub"),
+                        "{name}"
+                    );
                 }
                 "Kinesis" => {
                     assert_eq!(properties["FunctionResponseTypes"][0], "ReportBatchItemFailures");
