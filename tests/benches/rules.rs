@@ -16,7 +16,7 @@ use weir_platform::{
     Bucket, Clock, ManualClock, MemoryBucket, NewRecord, Placed, SequenceNumber, ShardId, Stream, StreamError,
 };
 use weir_reader::{TenantStorage, Tiers};
-use weir_rules::{Job, RuleBook, RuleFile, Runner, RunnerPorts, Settings};
+use weir_rules::{Job, RuleFile, RuleLibrary, Runner, RunnerPorts, Settings};
 use weir_tests::weir::note;
 
 const HOSTS: usize = 100;
@@ -116,12 +116,13 @@ async fn main() {
         clock,
         telemetry: Arc::default(),
     };
-    let book = Arc::new(RuleBook::new(vec![rules(count)], Settings::default()));
-    let runner = Runner::new(book, Job::Alert, ports);
+    let (bucket, telemetry) = (ports.bucket.clone(), ports.telemetry.clone());
+    let library = RuleLibrary::new(vec![rules(count)], Settings::default(), bucket, telemetry);
+    let runner = Runner::new(Arc::new(library), Job::Alert, ports);
     for minute in 58..61 {
         let started = Instant::now();
-        let run = runner.run(&TenantId::default(), START_MS + minute * MINUTE_MS, false).await.unwrap();
-        let report = run.report;
+        let mut runs = runner.run(START_MS + minute * MINUTE_MS, false).await.unwrap();
+        let report = runs.remove(0).1.unwrap().report;
         assert_eq!(report.failed_rules, 0);
         note(&format!(
             "{count} rules in {} groups: {:.2} s, {} samples, {} alerts firing, {} pending",

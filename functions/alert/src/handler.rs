@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use weir_model::TenantId;
-use weir_rules::{Alert, EventError, RuleEvent, RunError, RunReport, Runner};
+use weir_rules::{Alert, EventError, RuleEvent, Run, RunError, RunReport, Runner};
 
 /// What an evaluation gave for one tenant.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +24,9 @@ pub enum AlertError {
     /// The event has no time.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// It is not known which rules there are.
+    #[error("rules could not be evaluated")]
+    Rules(#[source] RunError),
     /// Rules could not be evaluated for a tenant.
     #[error("alerts of tenant {tenant} could not be evaluated")]
     Run {
@@ -39,29 +42,28 @@ pub enum AlertError {
 #[derive(Clone)]
 pub struct AlertFunction {
     runner: Runner,
-    tenants: Vec<TenantId>,
 }
 
 impl AlertFunction {
-    /// Wires the function: a runner of [`weir_rules::Job::Alert`], and whose rules it evaluates.
+    /// Wires the function: a runner of [XX
     #[must_use]
-    pub fn new(runner: Runner, tenants: Vec<TenantId>) -> Self {
-        Self { runner, tenants }
+    pub fn new(runner: Runner) -> Self {
+        Self { runner }
     }
 
-    /// Evaluates what is due at the event's time, one tenant after the other.
+    /// Evaluates what is due at the event's time, for each tenant.
     ///
     /// # Errors
-    /// [`AlertError`] at the first tenant that fails; the same event again does what is left.
+    /// [`AlertError`] of the first tenant that failed, when the others are done; the same event again does what is left.
     pub async fn handle(&self, event: &RuleEvent) -> Result<Vec<Outcome>, AlertError> {
         let at_ms = event.at_ms()?;
-        let mut outcomes = Vec::with_capacity(self.tenants.len());
-        for tenant in &self.tenants {
-            let run = self.runner.run(tenant, at_ms, event.again).await;
-            let run = run.map_err(|source| AlertError::Run { tenant: tenant.clone(), source })?;
-            let (report, repeated) = (run.report, run.repeated);
-            outcomes.push(Outcome { tenant: tenant.to_string(), report, alerts: run.alerts, repeated });
-        }
-        Ok(outcomes)
+        let runs = self.runner.run(at_ms, event.again).await.map_err(AlertError::Rules)?;
+        let outcome = |(tenant, run): (TenantId, Result<Run, RunError>)| match run {
+            Ok(Run { report, alerts, repeated }) => {
+                Ok(Outcome { tenant: tenant.to_string(), report, alerts, repeated })
+            }
+            Err(source) => Err(AlertError::Run { tenant, source }),
+        };
+        runs.into_iter().map(outcome).collect()
     }
 }

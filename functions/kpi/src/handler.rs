@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use weir_model::TenantId;
-use weir_rules::{EventError, RuleEvent, RunError, RunReport, Runner};
+use weir_rules::{EventError, RuleEvent, Run, RunError, RunReport, Runner};
 
 /// What a run did for one tenant.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +21,9 @@ pub enum KpiError {
     /// The event has no time.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// It is not known which rules there are.
+    #[error("rules could not be evaluated")]
+    Rules(#[source] RunError),
     /// Rules could not be evaluated for a tenant.
     #[error("key figures of tenant {tenant} could not be computed")]
     Run {
@@ -36,28 +39,26 @@ pub enum KpiError {
 #[derive(Clone)]
 pub struct Kpi {
     runner: Runner,
-    tenants: Vec<TenantId>,
 }
 
 impl Kpi {
-    /// Wires the function: a runner of [`weir_rules::Job::Kpi`], and whose rules it evaluates.
+    /// Wires the function: a runner of [XX
     #[must_use]
-    pub fn new(runner: Runner, tenants: Vec<TenantId>) -> Self {
-        Self { runner, tenants }
+    pub fn new(runner: Runner) -> Self {
+        Self { runner }
     }
 
-    /// Evaluates what is due at the event's time, one tenant after the other.
+    /// Evaluates what is due at the event's time, for each tenant.
     ///
     /// # Errors
-    /// [`KpiError`] at the first tenant that fails; the same event again does what is left.
+    /// [`KpiError`] of the first tenant that failed, when the others are done; the same event again does what is left.
     pub async fn handle(&self, event: &RuleEvent) -> Result<Vec<Outcome>, KpiError> {
         let at_ms = event.at_ms()?;
-        let mut outcomes = Vec::with_capacity(self.tenants.len());
-        for tenant in &self.tenants {
-            let run = self.runner.run(tenant, at_ms, event.again).await;
-            let run = run.map_err(|source| KpiError::Run { tenant: tenant.clone(), source })?;
-            outcomes.push(Outcome { tenant: tenant.to_string(), report: run.report, repeated: run.repeated });
-        }
-        Ok(outcomes)
+        let runs = self.runner.run(at_ms, event.again).await.map_err(KpiError::Rules)?;
+        let outcome = |(tenant, run): (TenantId, Result<Run, RunError>)| match run {
+            Ok(run) => Ok(Outcome { tenant: tenant.to_string(), report: run.report, repeated: run.repeated }),
+            Err(source) => Err(KpiError::Run { tenant, source }),
+        };
+        runs.into_iter().map(outcome).collect()
     }
 }

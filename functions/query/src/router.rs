@@ -13,7 +13,7 @@ use weir_api::{Function, Route};
 use weir_lake::Lake;
 use weir_model::TenantId;
 use weir_platform::{Bucket, Clock, Telemetry};
-use weir_rules::RuleBook;
+use weir_rules::RuleLibrary;
 
 use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
@@ -76,7 +76,7 @@ pub(crate) struct Inner {
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) started_ms: i64,
     /// Rules and where their state is, where rules are evaluated.
-    pub(crate) rules: OnceLock<(Arc<RuleBook>, Arc<dyn Bucket>)>,
+    pub(crate) rules: OnceLock<(Arc<RuleLibrary>, Arc<dyn Bucket>)>,
 }
 
 impl Query {
@@ -96,9 +96,9 @@ impl Query {
     }
 
     /// Lets the function tell of rules and alerts, whose state is in this bucket.
-    pub fn show_rules(&self, book: Arc<RuleBook>, bucket: Arc<dyn Bucket>) {
+    pub fn show_rules(&self, library: Arc<RuleLibrary>, bucket: Arc<dyn Bucket>) {
         // Wiring happens once; a second set of rules would not be what is evaluated.
-        let _ = self.0.rules.set((book, bucket));
+        let _ = self.0.rules.set((library, bucket));
     }
 }
 

@@ -16,7 +16,7 @@ use weir_platform::{Bucket, ManualClock, MemoryBucket, NewRecord, Placed, Stream
 use weir_promql::Storage;
 use weir_promql::memory::MemoryStorage;
 use weir_query::{Query, QueryOptions, router};
-use weir_rules::{Guide, Job, RuleBook, RuleFile, Runner, RunnerPorts, Settings};
+use weir_rules::{Guide, Job, RuleFile, RuleLibrary, Runner, RunnerPorts, Settings};
 
 /// 2026-11-21T10:00:00Z.
 const NOW_MS: i64 = 1_795_255_200_000;
@@ -51,8 +51,9 @@ async fn api() -> Router {
     let telemetry = Arc::new(Telemetry::default());
     let settings = Settings { external_url: "http://weir".to_owned(), ..Settings::default() };
     let guide = "impacts: [{ match: { alertname: PaymentsFail }, level: high, says: nobody can pay }]";
-    let book = RuleBook::new(vec![RuleFile::parse("r.yml", RULES).unwrap()], settings);
-    let book = Arc::new(book.guided_by(Guide::parse(guide).unwrap()));
+    let files = vec![RuleFile::parse("r.yml", RULES).unwrap()];
+    let library = RuleLibrary::new(files, settings, bucket.clone(), telemetry.clone());
+    let library = Arc::new(library.guided_by(Guide::parse(guide).unwrap()));
     let ports = RunnerPorts {
         tenants: Arc::new(|_: &TenantId| Arc::new(MemoryStorage::new()) as Arc<dyn Storage>),
         bucket: bucket.clone(),
@@ -60,10 +61,10 @@ async fn api() -> Router {
         clock: clock.clone(),
         telemetry: telemetry.clone(),
     };
-    let runner = Runner::new(book.clone(), Job::Alert, ports);
-    runner.run(&TenantId::default(), NOW_MS - 60_000, false).await.unwrap();
+    let runner = Runner::new(library.clone(), Job::Alert, ports);
+    runner.run(NOW_MS - 60_000, false).await.unwrap().remove(0).1.unwrap();
     let query = Query::new(lake, clock, telemetry, QueryOptions::default());
-    query.show_rules(book, bucket);
+    query.show_rules(library, bucket);
     router(query)
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use weir_alert::AlertFunction;
 use weir_kpi::Kpi;
-use weir_model::TenantId;
-use weir_platform::Clock;
-use weir_rules::{Guide, Job, RuleBook, RuleEvent, RuleFile, Runner, RunnerPorts, Settings, shipped};
+use weir_platform::{Bucket, Clock, Telemetry};
+use weir_rules::{Guide, Job, RuleEvent, RuleFile, RuleLibrary, Runner, RunnerPorts, Settings, shipped};
 
 use crate::cli::Up;
 use crate::stop::Stop;
@@ -17,7 +16,7 @@ use crate::stop::Stop;
 const MAX_FILES: usize = 1_000;
 
 /// Reads the rules that these settings ask for.
-pub(crate) fn book(up: &Up) -> Result<RuleBook> {
+pub(crate) fn library(up: &Up, bucket: Arc<dyn Bucket>, telemetry: Arc<Telemetry>) -> Result<RuleLibrary> {
     let settings = Settings { external_url: format!("http://{}", up.listen), ..Settings::default() };
     let mut files = Vec::new();
     if !up.no_rules {
@@ -30,7 +29,8 @@ pub(crate) fn book(up: &Up) -> Result<RuleBook> {
             }
         }
     }
-    Ok(RuleBook::new(files, settings).guided_by(guide(up.impact.as_deref())?))
+    let library = RuleLibrary::new(files, settings, bucket, telemetry);
+    Ok(library.guided_by(guide(up.impact.as_deref())?))
 }
 
 /// What alerts mean: the file of `--impact`, or the shipped one.
@@ -77,14 +77,10 @@ pub(crate) struct RuleFunctions {
 }
 
 impl RuleFunctions {
-    /// Wires them for the default tenant.
-    pub(crate) fn new(book: &Arc<RuleBook>, ports: &RunnerPorts) -> Self {
-        let tenants = vec![TenantId::default()];
-        let runner = |job| Runner::new(book.clone(), job, ports.clone());
-        Self {
-            kpi: Kpi::new(runner(Job::Kpi), tenants.clone()),
-            alert: AlertFunction::new(runner(Job::Alert), tenants),
-        }
+    /// Wires them.
+    pub(crate) fn new(library: &Arc<RuleLibrary>, ports: &RunnerPorts) -> Self {
+        let runner = |job| Runner::new(library.clone(), job, ports.clone());
+        Self { kpi: Kpi::new(runner(Job::Kpi)), alert: AlertFunction::new(runner(Job::Alert)) }
     }
 
     /// Runs `Kpi` or `Alert` at each multiple of `every`, as the scheduler in the cloud does, until told to

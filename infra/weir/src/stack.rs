@@ -200,9 +200,9 @@ impl Stack {
             max_concurrent: limits.query_concurrency,
             ..QueryOptions::default()
         };
-        let book = Arc::new(rules::book(up)?);
+        let library = Arc::new(rules::library(up, bucket.clone(), telemetry.clone())?);
         let query = Query::new(lake.clone(), clock.clone(), telemetry.clone(), options);
-        query.show_rules(book.clone(), bucket.clone());
+        query.show_rules(library.clone(), bucket.clone());
         let asked = lake.clone();
         let storage = move |tenant: &TenantId| -> Arc<dyn weir_promql::Storage> {
             let (lake, tenant) = (asked.clone(), tenant.clone());
@@ -215,7 +215,7 @@ impl Stack {
             clock: clock.clone(),
             telemetry: telemetry.clone(),
         };
-        let rules = RuleFunctions::new(&book, &ports);
+        let rules = RuleFunctions::new(&library, &ports);
         Ok(Self {
             wiring,
             telemetry,

@@ -23,8 +23,8 @@ pub use file::{
     is_label_name,
 };
 pub use run::{
-    EventError, Job, RuleBook, RuleEvent, Run, RunError, RunReport, RunState, Runner, RunnerPorts,
-    StoreError, Tenants,
+    Books, EventError, Job, RuleBook, RuleEvent, RuleLibrary, Run, RunError, RunReport, RunState, Runner,
+    RunnerPorts, StoreError, Tenants,
 };
 pub use shipped::shipped;
 pub use unit_test::{Failure, UnitTestFile};

@@ -9,7 +9,6 @@ use weir_platform::Bucket;
 use super::groups::key;
 use super::store::{StateStore, StoreError};
 use crate::evaluate::{GroupState, Settings};
-use crate::explain::Guide;
 use crate::file::{Group, RuleFile};
 
 /// Who evaluates a group.
@@ -41,13 +40,12 @@ impl Job {
     }
 }
 
-/// Every group, how rules are evaluated, and what their alerts mean.
+/// Every group, and how rules are evaluated.
 #[derive(Debug)]
 pub struct RuleBook {
     kpi: Vec<Arc<Group>>,
     alert: Vec<Arc<Group>>,
     settings: Arc<Settings>,
-    guide: Arc<Guide>,
 }
 
 impl RuleBook {
@@ -63,19 +61,7 @@ impl RuleBook {
             let interval_ms = group.interval_ms.unwrap_or(settings.interval_ms);
             interval_ms >= Job::Kpi.period_ms() && group.rules.iter().all(|rule| rule.alert.is_none())
         });
-        Self { kpi, alert, settings: Arc::new(settings), guide: Arc::default() }
-    }
-
-    /// The same with what alerts mean; without it, they mean what they say themselves.
-    #[must_use]
-    pub fn guided_by(self, guide: Guide) -> Self {
-        Self { guide: Arc::new(guide), ..self }
-    }
-
-    /// What alerts mean.
-    #[must_use]
-    pub fn guide(&self) -> &Guide {
-        &self.guide
+        Self { kpi, alert, settings: Arc::new(settings) }
     }
 
     /// The groups that a job evaluates.

@@ -28,6 +28,18 @@ pub struct RunReport {
     pub pending: u64,
 }
 
+impl RunReport {
+    /// Adds the counts of another tenant.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.evaluations += other.evaluations;
+        self.missed += other.missed;
+        self.failed_rules += other.failed_rules;
+        self.samples += other.samples;
+        self.firing += other.firing;
+        self.pending += other.pending;
+    }
+}
+
 /// What a run gave.
 pub(super) struct Evaluated {
     pub(super) samples: Vec<RuleSample>,

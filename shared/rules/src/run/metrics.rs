@@ -1,8 +1,9 @@
 //! What runs tell about themselves.
 
+use weir_model::TenantId;
 use weir_platform::{MetricSpec, MetricType, Telemetry};
 
-use super::{Job, Run, RunError};
+use super::{Job, Run, RunError, RunReport};
 
 const fn counter(name: &'static str, help: &'static str) -> MetricSpec {
     MetricSpec { name, help, kind: MetricType::Counter }
@@ -23,24 +24,29 @@ const SAMPLES: MetricSpec = counter("weir_rule_samples_total", "Samples that rul
 const FAILED: MetricSpec = gauge("weir_rules_failed", "Rules whose last evaluation failed.");
 const ALERTS: MetricSpec = gauge("weir_alerts", "Active alerts by state.");
 
-/// Counts a run.
-pub(super) fn count(telemetry: &Telemetry, job: Job, run: &Result<Run, RunError>) {
+/// Counts the runs of an event, one a tenant; gauges are over all tenants.
+pub(super) fn count(telemetry: &Telemetry, job: Job, runs: &[(TenantId, Result<Run, RunError>)]) {
     let job = ("function", job.name());
-    let outcome = match run {
-        Err(_) => "failed",
-        Ok(run) if run.repeated => "repeated",
-        Ok(_) => "done",
-    };
-    telemetry.add(&RUNS, &[job, ("outcome", outcome)], 1.0);
-    if let Ok(run) = run
-        && !run.repeated
-    {
-        let report = &run.report;
-        telemetry.add(&EVALUATIONS, &[job], report.evaluations as f64);
-        telemetry.add(&MISSED, &[job], report.missed as f64);
-        telemetry.add(&SAMPLES, &[job], report.samples as f64);
-        telemetry.set(&FAILED, &[job], report.failed_rules as f64);
-        telemetry.set(&ALERTS, &[job, ("state", "firing")], report.firing as f64);
-        telemetry.set(&ALERTS, &[job, ("state", "pending")], report.pending as f64);
+    let mut total = RunReport::default();
+    let mut evaluated = false;
+    for (_, run) in runs {
+        let outcome = match run {
+            Err(_) => "failed",
+            Ok(run) if run.repeated => "repeated",
+            Ok(run) => {
+                evaluated = true;
+                total.add(&run.report);
+                "done"
+            }
+        };
+        telemetry.add(&RUNS, &[job, ("outcome", outcome)], 1.0);
+    }
+    if evaluated {
+        telemetry.add(&EVALUATIONS, &[job], total.evaluations as f64);
+        telemetry.add(&MISSED, &[job], total.missed as f64);
+        telemetry.add(&SAMPLES, &[job], total.samples as f64);
+        telemetry.set(&FAILED, &[job], total.failed_rules as f64);
+        telemetry.set(&ALERTS, &[job, ("state", "firing")], total.firing as f64);
+        telemetry.set(&ALERTS, &[job, ("state", "pending")], total.pending as f64);
     }
 }

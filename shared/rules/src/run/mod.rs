@@ -5,6 +5,7 @@ mod book;
 mod due;
 mod event;
 mod groups;
+mod library;
 mod metrics;
 mod results;
 mod store;
@@ -14,12 +15,13 @@ mod tests;
 pub use book::{Job, RuleBook};
 pub use event::{EventError, RuleEvent};
 pub use groups::RunReport;
+pub use library::{Books, RuleLibrary};
 pub use store::{RunState, StoreError};
 
 use std::sync::Arc;
 
 use weir_model::TenantId;
-use weir_platform::{Bucket, Clock, Stream, StreamError, Telemetry};
+use weir_platform::{Bucket, BucketError, Clock, Stream, StreamError, Telemetry};
 use weir_promql::Storage;
 
 use crate::evaluate::Alert;
@@ -55,6 +57,9 @@ pub struct RunnerPorts {
 /// A run failed; running again with the same event is safe.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The rules could not be read.
+    #[error("the rules are not at hand")]
+    Rules(#[from] BucketError),
     /// The state could not be read or written.
     #[error("the state of rules is not at hand")]
     State(#[from] StoreError),
@@ -83,7 +88,7 @@ pub struct Run {
 /// Evaluates the groups of one job for tenants.
 #[derive(Clone)]
 pub struct Runner {
-    book: Arc<RuleBook>,
+    library: Arc<RuleLibrary>,
     job: Job,
     ports: RunnerPorts,
 }
@@ -91,11 +96,12 @@ pub struct Runner {
 impl Runner {
     /// Wires a runner for the groups of `job`.
     #[must_use]
-    pub fn new(book: Arc<RuleBook>, job: Job, ports: RunnerPorts) -> Self {
-        Self { book, job, ports }
+    pub fn new(library: Arc<RuleLibrary>, job: Job, ports: RunnerPorts) -> Self {
+        Self { library, job, ports }
     }
 
-    /// Evaluates what is due at the event's time and has not been evaluated yet.
+    /// Evaluates what is due at the event's time and has not been evaluated yet, one tenant after the other.
+    /// What fails for one tenant does not keep the next from its alerts.
     ///
     /// Results go into the stream before the state is created. A crash between the two repeats the evaluation,
     /// which writes the same samples again; an event delivered twice finds its state and does nothing, unless it
@@ -103,24 +109,38 @@ impl Runner {
     /// those of the first time. The state of the first time stays.
     ///
     /// # Errors
-    /// [`RunError`] when a port failed.
-    pub async fn run(&self, tenant: &TenantId, at_ms: i64, again: bool) -> Result<Run, RunError> {
-        let run = self.evaluate(tenant, at_ms, again).await;
-        metrics::count(&self.ports.telemetry, self.job, &run);
-        run
+    /// [`RunError::Rules`] when it is not known whose rules there are.
+    pub async fn run(
+        &self,
+        at_ms: i64,
+        again: bool,
+    ) -> Result<Vec<(TenantId, Result<Run, RunError>)>, RunError> {
+        let books = self.library.books().await?;
+        let mut runs = Vec::with_capacity(books.len());
+        for (tenant, book) in &*books {
+            runs.push((tenant.clone(), self.evaluate(tenant, book, at_ms, again).await));
+        }
+        metrics::count(&self.ports.telemetry, self.job, &runs);
+        Ok(runs)
     }
 
-    async fn evaluate(&self, tenant: &TenantId, at_ms: i64, again: bool) -> Result<Run, RunError> {
+    async fn evaluate(
+        &self,
+        tenant: &TenantId,
+        book: &RuleBook,
+        at_ms: i64,
+        again: bool,
+    ) -> Result<Run, RunError> {
         let ports = &self.ports;
         let store = StateStore::new(ports.bucket.clone(), self.job);
         let state = store.latest(tenant, if again { at_ms - 1 } else { at_ms }).await?.unwrap_or_default();
         if state.at_ms == Some(at_ms) {
             return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
         }
-        let groups = self.book.groups(self.job);
+        let groups = book.groups(self.job);
         let storage = ports.tenants.storage(tenant);
         let window_ms = self.job.period_ms();
-        let evaluated = groups::run(groups, self.book.settings(), storage, state, window_ms, at_ms).await?;
+        let evaluated = groups::run(groups, book.settings(), storage, state, window_ms, at_ms).await?;
         results::put(&*ports.stream, tenant, self.job, &evaluated.samples, ports.clock.now_ms()).await?;
         store.save(tenant, &evaluated.state).await?;
         store.forget(tenant, at_ms).await?;

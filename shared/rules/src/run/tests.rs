@@ -10,7 +10,7 @@ use weir_platform::{
 use weir_promql::Storage;
 use weir_promql::memory::MemoryStorage;
 
-use super::{Job, RuleBook, Runner, RunnerPorts, Tenants};
+use super::{Job, RuleBook, RuleLibrary, Run, RunError, Runner, RunnerPorts, Tenants};
 use crate::evaluate::{AlertState, Settings};
 use crate::file::RuleFile;
 
@@ -89,7 +89,6 @@ fn runner(
     stream: &Arc<Collected>,
 ) -> Runner {
     let file = RuleFile::parse("r.yml", rules).unwrap();
-    let book = Arc::new(RuleBook::new(vec![file], Settings::default()));
     let ports = RunnerPorts {
         tenants: tenants.clone(),
         bucket: bucket.clone(),
@@ -97,7 +96,18 @@ fn runner(
         clock: Arc::new(ManualClock::new(5)),
         telemetry: Arc::default(),
     };
-    Runner::new(book, job, ports)
+    let (bucket, telemetry) = (ports.bucket.clone(), ports.telemetry.clone());
+    let library = RuleLibrary::new(vec![file], Settings::default(), bucket, telemetry);
+    Runner::new(Arc::new(library), job, ports)
+}
+
+async fn run(runner: &Runner, at_ms: i64, again: bool) -> Result<Run, RunError> {
+    run_of(runner, &TenantId::default(), at_ms, again).await
+}
+
+async fn run_of(runner: &Runner, tenant: &TenantId, at_ms: i64, again: bool) -> Result<Run, RunError> {
+    let runs = runner.run(at_ms, again).await?;
+    runs.into_iter().find(|(of, _)| of == tenant).unwrap().1
 }
 
 const ALERT: &str = "groups: [{name: g, rules: [{alert: High, expr: load > 1, for: 2m}]}]";
@@ -105,10 +115,9 @@ const ALERT: &str = "groups: [{name: g, rules: [{alert: High, expr: load > 1, fo
 #[tokio::test]
 async fn an_event_delivered_twice_is_handled_once() {
     let world = world(ALERT, "load 2x9", Job::Alert);
-    let tenant = TenantId::default();
-    assert!(!world.runner.run(&tenant, MINUTE, false).await.unwrap().repeated);
+    assert!(!run(&world.runner, MINUTE, false).await.unwrap().repeated);
     assert_eq!(world.stream.lines().len(), 2);
-    let again = world.runner.run(&tenant, MINUTE, false).await.unwrap();
+    let again = run(&world.runner, MINUTE, false).await.unwrap();
     assert!(again.repeated);
     assert_eq!((again.alerts.len(), world.stream.lines().len()), (1, 0));
 }
@@ -116,12 +125,11 @@ async fn an_event_delivered_twice_is_handled_once() {
 #[tokio::test]
 async fn a_time_can_be_evaluated_again() {
     let world = world(ALERT, "load 2x9", Job::Alert);
-    let tenant = TenantId::default();
     for minute in 1..=3 {
-        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
+        run(&world.runner, minute * MINUTE, false).await.unwrap();
     }
     let third = world.stream.lines();
-    let again = world.runner.run(&tenant, 3 * MINUTE, true).await.unwrap();
+    let again = run(&world.runner, 3 * MINUTE, true).await.unwrap();
     assert!(!again.repeated);
     let lines = world.stream.lines();
     assert!(lines.iter().all(|line| third.contains(line)), "{lines:?} are not among {third:?}");
@@ -131,25 +139,24 @@ async fn a_time_can_be_evaluated_again() {
 #[tokio::test]
 async fn state_goes_on_in_another_process_and_per_tenant() {
     let world = world(ALERT, "load 2x9", Job::Alert);
-    let tenant = TenantId::default();
     for minute in 1..=2 {
-        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
+        run(&world.runner, minute * MINUTE, false).await.unwrap();
     }
     let other = runner(ALERT, Job::Alert, &world.tenants, &world.bucket, &world.stream);
-    let run = other.run(&tenant, 3 * MINUTE, false).await.unwrap();
+    let run = run(&other, 3 * MINUTE, false).await.unwrap();
     assert_eq!((run.report.firing, run.alerts[0].state), (1, AlertState::Firing));
-    let run = other.run(&TenantId::new("b").unwrap(), 3 * MINUTE, false).await.unwrap();
-    assert_eq!((run.report.pending, run.alerts[0].active_at_ms), (1, 3 * MINUTE));
+    world.bucket.create("config/rules/tenant=b/r.yml", ALERT.into()).await.unwrap();
+    let run = run_of(&other, &TenantId::new("b").unwrap(), 4 * MINUTE, false).await.unwrap();
+    assert_eq!((run.report.pending, run.alerts[0].active_at_ms), (1, 4 * MINUTE));
 }
 
 #[tokio::test]
 async fn a_run_that_could_not_write_is_done_again() {
     let world = world(ALERT, "load 2x9", Job::Alert);
-    let tenant = TenantId::default();
     world.stream.fails.store(true, std::sync::atomic::Ordering::SeqCst);
-    world.runner.run(&tenant, MINUTE, false).await.unwrap_err();
+    run(&world.runner, MINUTE, false).await.unwrap_err();
     world.stream.fails.store(false, std::sync::atomic::Ordering::SeqCst);
-    assert!(!world.runner.run(&tenant, MINUTE, false).await.unwrap().repeated);
+    assert!(!run(&world.runner, MINUTE, false).await.unwrap().repeated);
     assert_eq!(world.stream.lines().len(), 2);
 }
 
@@ -157,12 +164,11 @@ async fn a_run_that_could_not_write_is_done_again() {
 async fn groups_keep_their_intervals_and_misses_are_counted() {
     let rules = "groups:\n- {name: fast, interval: 30s, rules: [{record: f, expr: load}]}\n- {name: slow, interval: 5m, rules: [{record: s, expr: load}, {alert: S, expr: load > 5}]}";
     let world = world(rules, "load 2x19", Job::Alert);
-    let tenant = TenantId::default();
     for minute in 5..=6 {
-        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
+        run(&world.runner, minute * MINUTE, false).await.unwrap();
     }
     assert_eq!(world.stream.lines(), ["f@300 2", "f@330 2", "f@360 2", "s@300 2"]);
-    let run = world.runner.run(&tenant, 10 * MINUTE, false).await.unwrap();
+    let run = run(&world.runner, 10 * MINUTE, false).await.unwrap();
     // Of the fast group the evaluations of minutes 6:30 to 9:00 did not take place.
     assert_eq!((run.report.evaluations, run.report.missed), (3, 6));
     assert_eq!(world.stream.lines(), ["f@570 2", "f@600 2", "s@600 2"]);
@@ -172,23 +178,21 @@ async fn groups_keep_their_intervals_and_misses_are_counted() {
 async fn groups_that_are_gone_end_what_they_wrote() {
     let rules = "groups: [{name: a, interval: 5m, rules: [{record: x, expr: load}]}]";
     let world = world(rules, "load 2x19", Job::Kpi);
-    let tenant = TenantId::default();
-    world.runner.run(&tenant, 5 * MINUTE, false).await.unwrap();
+    run(&world.runner, 5 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), ["x@300 2"]);
     let other = runner("groups: []", Job::Kpi, &world.tenants, &world.bucket, &world.stream);
-    other.run(&tenant, 10 * MINUTE, false).await.unwrap();
+    run(&other, 10 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), ["x@600 stale"]);
-    other.run(&tenant, 15 * MINUTE, false).await.unwrap();
+    run(&other, 15 * MINUTE, false).await.unwrap();
     assert_eq!(world.stream.lines(), [""; 0]);
 }
 
 #[tokio::test]
 async fn states_of_a_day_ago_are_deleted() {
     let world = world(ALERT, "load 2x9", Job::Alert);
-    let tenant = TenantId::default();
     let day = 24 * 60;
     for minute in [1, 2, day + 1, day + 2] {
-        world.runner.run(&tenant, minute * MINUTE, false).await.unwrap();
+        run(&world.runner, minute * MINUTE, false).await.unwrap();
     }
     assert_eq!(world.bucket.list("rules/", None, 100).await.unwrap().len(), 3);
 }
