@@ -78,6 +78,13 @@ impl Bucket for S3Bucket {
         }
     }
 
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        check_key(key)?;
+        let request = self.client.put_object().bucket(&self.name).key(key);
+        let put = request.body(ByteStream::from(bytes)).send().await;
+        put.map(drop).map_err(|error| unavailable(key, error))
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes, BucketError> {
         self.read(key, None).await
     }

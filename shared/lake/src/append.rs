@@ -1,12 +1,15 @@
 //! What `enrich` does: a stream batch becomes a hot segment, once, however it is delivered.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use weir_model::{Record, RecordKey};
 use weir_platform::{BucketError, Created, SequenceNumber, ShardId};
 
+use crate::erase::without;
 use crate::error::LakeError;
 use crate::keys;
 use crate::lake::Lake;
@@ -82,6 +85,7 @@ impl Lake {
             delivered.sort_by_key(|incoming| incoming.sequence);
             delivered.dedup_by_key(|incoming| incoming.sequence);
         }
+        self.leave_out_erased(&mut delivered)?;
         let mut waiting = VecDeque::from(delivered);
         let (mut appended, mut replaced) = (Appended::default(), 0);
         loop {
@@ -134,6 +138,7 @@ impl Lake {
         let sequence = covered(self);
         let incoming = |(payload, record)| Incoming { sequence, payload, record };
         let mut piece: Vec<Incoming> = records.into_iter().map(incoming).collect();
+        self.leave_out_erased(&mut piece)?;
         let mut appended = Appended::default();
         for _ in 0..NUMBER_TRIES {
             // Every number is taken by creating its segment, so what others wrote must be known first;
@@ -154,6 +159,24 @@ impl Lake {
             }
         }
         Err(LakeError::unavailable(format!("others wrote to {shard} {NUMBER_TRIES} times meanwhile")))
+    }
+
+    /// Takes out of records what erasures take, so that it is not written again, as far as this process knows
+    /// of them; what others write is found where it lies.
+    fn leave_out_erased(&self, delivered: &mut [Incoming]) -> Result<(), LakeError> {
+        let catalog = self.catalog();
+        if catalog.erasures.is_empty() {
+            return Ok(());
+        }
+        for incoming in delivered {
+            let (left, _) = without(&incoming.record, catalog.erasures.values().map(Arc::as_ref));
+            if let Cow::Owned(left) = left {
+                let refused = |error| LakeError::Refused { reason: format!("{error}") };
+                incoming.payload = left.encode().map_err(refused)?.into();
+                incoming.record = left;
+            }
+        }
+        Ok(())
     }
 
     /// Takes off as many records as one segment holds.

@@ -56,6 +56,13 @@ impl Writes {
         }
     }
 
+    /// Makes every mark made before count as changed.
+    pub(crate) fn forget(&mut self) {
+        self.version += 1;
+        self.floor = self.version;
+        self.spans.clear();
+    }
+
     fn touch(&mut self, span: i64) {
         if self.spans.len() >= MAX_SPANS && !self.spans.contains_key(&span) {
             self.spans.clear();
@@ -81,6 +88,8 @@ pub struct Mark {
     hot: u64,
     /// Key of the retention policy; empty for none.
     policy: String,
+    /// Numbers of the erasures under way, and of the last one.
+    erasures: Vec<u64>,
     /// Before this, samples may have expired since any mark.
     complete_from_ms: i64,
     /// A hash of the names of the blocks of each hour that has any, ascending by hour.
@@ -91,7 +100,10 @@ impl Mark {
     /// Memory that it takes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.policy.len() + self.hours.len() * size_of::<(i64, u64)>()
+        size_of::<Self>()
+            + self.policy.len()
+            + self.erasures.len() * 8
+            + self.hours.len() * size_of::<(i64, u64)>()
     }
 
     /// The hours whose blocks differ, as inclusive milliseconds.
@@ -136,7 +148,11 @@ impl Lake {
         let hours = hours_of(&state.catalog, tenant, TimeRange { start_ms, end_ms });
         let policy = state.catalog.retention_of(tenant).map_or_else(String::new, |policy| policy.key.clone());
         let complete_from_ms = state.catalog.floors(tenant, self.clock.now_ms()).complete_from();
-        Ok(Mark { hot, policy, complete_from_ms, hours })
+        let under_way =
+            state.catalog.erasures.values().filter(|e| e.tenant == *tenant && e.done_ms.is_none());
+        let last = state.catalog.last_erasure(tenant);
+        let erasures = under_way.map(|erasure| erasure.number).chain((last > 0).then_some(last)).collect();
+        Ok(Mark { hot, policy, erasures, complete_from_ms, hours })
     }
 
     /// Where a tenant's data within a range may differ between two marks, as inclusive milliseconds in no
@@ -149,7 +165,7 @@ impl Lake {
         start_ms: i64,
         end_ms: i64,
     ) -> Vec<(i64, i64)> {
-        if then.policy != now.policy {
+        if then.policy != now.policy || then.erasures != now.erasures {
             return vec![(start_ms, end_ms)];
         }
         let mut changed = then.differing(now);

@@ -179,6 +179,12 @@ impl DayCache {
         }
     }
 
+    /// Drops a tenant's days.
+    pub(crate) fn forget(&self, tenant: &TenantId) {
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        days.retain(|(of, _), _| of != tenant);
+    }
+
     /// Drops blocks that are no longer live.
     pub(crate) fn retain(&self, is_live: impl Fn(&str) -> bool) {
         let days: Vec<Arc<Day>> =

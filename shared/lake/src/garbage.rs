@@ -158,7 +158,7 @@ impl Lake {
         Ok(deleted)
     }
 
-    async fn delete_all(&self, keys: Vec<String>) -> Result<u64, LakeError> {
+    pub(crate) async fn delete_all(&self, keys: Vec<String>) -> Result<u64, LakeError> {
         let count = keys.len() as u64;
         let delete = |key: String| {
             let bucket = self.bucket.clone();

@@ -94,6 +94,54 @@ pub(crate) fn metadata(tenant: &TenantId, id: &str) -> String {
     format!("metadata/tenant={tenant}/{id}.json")
 }
 
+/// The manifest version under which a block of that id was planned; see [`Lake::new_name`](crate::Lake).
+pub(crate) fn planned(id: &str) -> Option<u64> {
+    id.split_once('-').and_then(|(version, _)| version.parse().ok())
+}
+
+/// The same of a tenant's metadata object, by its key.
+pub(crate) fn planned_metadata(key: &str) -> Option<u64> {
+    planned(key.rsplit('/').next()?)
+}
+
+/// The same of any of a block's objects, by its key.
+pub(crate) fn planned_object(key: &str) -> Option<u64> {
+    planned(key.rsplit('/').next()?.split_once('-')?.1)
+}
+
+/// Prefix of a tenant's blocks.
+pub(crate) fn tenant_blocks(tenant: &TenantId) -> String {
+    format!("{BLOCKS}tenant={tenant}/")
+}
+
+/// Prefix of a tenant's metadata objects.
+pub(crate) fn tenant_metadata(tenant: &TenantId) -> String {
+    format!("metadata/tenant={tenant}/")
+}
+
+/// Prefix of a tenant's stored exports.
+pub(crate) fn tenant_exports(tenant: &TenantId) -> String {
+    format!("exports/tenant={tenant}/")
+}
+
+/// Prefix of what is in quarantine.
+pub(crate) const QUARANTINE: &str = "quarantine/";
+
+/// Prefix of what erasures wrote down of the blocks they looked at, and of their last reports.
+pub(crate) fn erasures(tenant: &TenantId) -> String {
+    format!("erasures/tenant={tenant}/")
+}
+
+/// The last report of an erasure.
+pub(crate) fn erasure_report(tenant: &TenantId, number: u64) -> String {
+    format!("{}{number:012}.json", erasures(tenant))
+}
+
+/// Prefix of an erasure's lists of blocks that hold nothing of it.
+pub(crate) fn erasure_looked(tenant: &TenantId, number: u64) -> String {
+    format!("{}{number:012}/", erasures(tenant))
+}
+
 /// A record that could not be decoded: `extension` is `bin` for its bytes, `json` for the reason.
 pub(crate) fn quarantine(shard: ShardId, sequence: SequenceNumber, extension: &str) -> String {
     format!("quarantine/shard={}/{sequence:078}.{extension}", shard.0)
@@ -129,6 +177,9 @@ mod tests {
         assert_eq!(parse_entry(&entry(5)), Some(5));
         assert_eq!(parse_entry(&checkpoint(5)), None);
         assert_eq!(parse_checkpoint(&checkpoint(64)), Some(64));
+        assert_eq!(planned("000000000007-00000000000000aa-000001"), Some(7));
+        assert_eq!(planned_object("a/b/samples-000000000007-00000000000000aa-000001.parquet"), Some(7));
+        assert_eq!(planned_metadata("metadata/tenant=t/000000000007-aa-000001.json"), Some(7));
         assert!(entry(u64::MAX) < checkpoint(0), "checkpoints are listed after the entries");
         let [samples, series, exemplars] = block(&TenantId::default(), -1, "x");
         assert_eq!(samples, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/samples-x.parquet");

@@ -224,13 +224,27 @@ impl Lake {
         // First the manifest, then the segments: a segment that is compacted in between is still there
         // (that is what the grace period is for), so nothing is missed.
         let catalog = self.manifest.refresh(&self.catalog()).await?;
-        self.state_mut().install(catalog);
+        self.install(catalog);
         for shard in self.find_shards().await? {
             self.read_new_segments(shard).await?;
         }
         self.uncertain.store(false, Ordering::SeqCst);
         self.refreshed_ms.store(began_ms, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Moves on to a later catalog.
+    fn install(&self, catalog: Arc<Catalog>) {
+        let before = self.catalog();
+        let is_done = |catalog: &Catalog, number| {
+            catalog.erasures.get(number).is_some_and(|erasure| erasure.done_ms.is_some())
+        };
+        let done = catalog.erasures.iter().filter(|(number, _)| !is_done(&before, number));
+        let done = done.filter(|(number, _)| is_done(&catalog, number));
+        let tenants: Vec<_> = done.map(|(_, erasure)| erasure.tenant.clone()).collect();
+        self.state_mut().install(catalog);
+        // Indexes of days remember series that are in no block any more.
+        tenants.iter().for_each(|tenant| self.days.forget(tenant));
     }
 
     /// Before a query: looks for news when others write too and the last look is too old.
@@ -260,20 +274,24 @@ impl Lake {
     }
 
     /// Adds an entry to the manifest and moves on to the state after it. `plan` makes the entry for the
-    /// catalog as it is then; it is asked again after each lost race, and `None` gives up.
+    /// catalog as it is then; it is asked again after each lost race, and `None` gives up. So does an erasure
+    /// that came after blocks of the entry were planned.
     pub(crate) async fn commit(
         &self,
         plan: impl Fn(&Catalog) -> Option<Entry> + Send,
     ) -> Result<Option<Arc<Catalog>>, LakeError> {
         for _ in 0..COMMIT_TRIES {
             let catalog = self.catalog();
-            let Some(mut entry) = plan(&catalog) else { return Ok(None) };
+            // What was planned before an erasure may hold what is to go: it is given up, and done again.
+            let Some(mut entry) = plan(&catalog).filter(|entry| catalog.may_take(entry)) else {
+                return Ok(None);
+            };
             entry.version = catalog.version + 1;
             entry.written_ms = self.clock.now_ms();
             entry.writer = self.new_name(catalog.version);
             match self.manifest.commit(&catalog, entry).await {
                 Ok(Commit::Done(next)) => {
-                    self.state_mut().install(next.clone());
+                    self.install(next.clone());
                     return Ok(Some(next));
                 }
                 Ok(Commit::Lost) => self.refresh().await?,

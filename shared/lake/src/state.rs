@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use weir_model::Record;
 use weir_platform::{SequenceNumber, ShardId};
 
+use crate::erase::without;
 use crate::head::{Head, HeadLimits, HotSegment, Taken};
 use crate::manifest::Catalog;
 use crate::retry_keys::RetryKeys;
@@ -123,13 +124,21 @@ impl State {
         }
         let hot = HotSegment { shard: header.shard, last: header.last, bytes, samples: 0, oldest_ms: None };
         let new = records.filter(|(sequence, _)| covered.is_none_or(|to| *sequence > to));
-        self.head.insert(hot, new, self.limits)
+        if self.catalog.erasures.is_empty() {
+            return self.head.insert(hot, new, self.limits);
+        }
+        let erasures = || self.catalog.erasures.values().map(Arc::as_ref);
+        let left: Vec<_> = new.map(|(at, record)| (at, without(record, erasures()).0)).collect();
+        self.head.insert(hot, left.iter().map(|(at, record)| (*at, record.as_ref())), self.limits)
     }
 
     /// Moves on to a later catalog and drops the hot samples that its blocks hold, as one change.
     pub(crate) fn install(&mut self, catalog: Arc<Catalog>) {
         if catalog.version > self.catalog.version {
             self.head.drop_compacted(&catalog.compacted);
+            for erasure in catalog.erasures.range(self.catalog.version + 1..).map(|(_, erasure)| erasure) {
+                self.head.erase(erasure);
+            }
             self.catalog = catalog;
         }
     }

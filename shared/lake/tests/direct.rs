@@ -25,6 +25,9 @@ impl Bucket for LosesReplies {
         let lost = self.1.fetch_add(1, Ordering::SeqCst).is_multiple_of(3);
         Ok(if lost { Created::Existed } else { created })
     }
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        self.0.replace(key, bytes).await
+    }
     async fn get(&self, key: &str) -> Result<Bytes, BucketError> {
         self.0.get(key).await
     }

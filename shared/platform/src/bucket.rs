@@ -62,7 +62,7 @@ pub enum BucketError {
     },
 }
 
-/// Objects that are created once and never change.
+/// Objects that are created once and never change, but for what erasure takes out of them.
 ///
 /// Keys are UTF-8 of at most 1,024 bytes, segments separated by `/`.
 #[async_trait]
@@ -72,6 +72,10 @@ pub trait Bucket: Send + Sync {
     ///
     /// A retry after a lost reply may find its own object: compare contents where that matters.
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError>;
+
+    /// Puts other bytes in the place of an object, or creates it, whole or not at all, and durably. For erasure
+    /// alone: everyone else relies on objects that never change.
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError>;
 
     /// The whole object.
     async fn get(&self, key: &str) -> Result<Bytes, BucketError>;

@@ -41,6 +41,14 @@ impl Bucket for MemoryBucket {
         Ok(Created::New)
     }
 
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        check_key(key)?;
+        let mut objects = self.objects();
+        let created_ms = objects.len() as i64;
+        objects.insert(key.to_owned(), (bytes, created_ms));
+        Ok(())
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes, BucketError> {
         check_key(key)?;
         let found = self.objects().get(key).map(|(bytes, _)| bytes.clone());

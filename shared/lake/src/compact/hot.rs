@@ -7,7 +7,7 @@ use weir_model::{MetricKind, Samples, TenantId};
 use weir_platform::{SequenceNumber, ShardId};
 
 use super::parts::Parts;
-use super::{CompactReport, Maintenance, NewBlock};
+use super::{CompactReport, Maintenance, NewBlock, Planned};
 use crate::block::{EncodedBlock, SeriesEntry};
 use crate::error::LakeError;
 use crate::families::{self, of_metric};
@@ -106,8 +106,14 @@ impl Lake {
                 tokio::task::spawn_blocking(move || lake.hot_hours(&plan, &tenant)).await?
             };
             for hour in hours {
-                let new =
-                    NewBlock { tenant: tenant.clone(), hour, generation: 0, complete: false, rollup: None };
+                let new = NewBlock {
+                    tenant: tenant.clone(),
+                    hour,
+                    generation: 0,
+                    complete: false,
+                    rollup: None,
+                    planned: Planned::under(&plan.catalog, tenant),
+                };
                 let (lake, plan, families) = (self.clone(), plan.clone(), families.clone());
                 let tenant = tenant.clone();
                 let encode = move |parts: Parts| lake.encode_hot(&plan, &tenant, hour, &families, parts);

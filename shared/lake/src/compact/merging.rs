@@ -9,7 +9,7 @@ use weir_platform::BucketError;
 use super::parts::Parts;
 use super::plan::{self, Merge};
 use super::rewrite::keep_all;
-use super::{CompactMode, CompactReport, Maintenance, NewBlock};
+use super::{CompactMode, CompactReport, Maintenance, NewBlock, Planned};
 use crate::block::{
     BlockCursor, BlockIndex, BlockLabels, BlockPages, EncodedBlock, SeriesEntry, decode_exemplars,
     series_order,
@@ -52,12 +52,13 @@ impl Lake {
         report: &mut CompactReport,
     ) -> Result<(), LakeError> {
         for _ in 0..ROUNDS {
-            let merges = plan::merges(&self.catalog(), mode, &self.options, self.clock.now_ms());
+            let catalog = self.catalog();
+            let merges = plan::merges(&catalog, mode, &self.options, self.clock.now_ms());
             if merges.is_empty() {
                 return Ok(());
             }
             for some in merges.chunks(MERGES_PER_ENTRY) {
-                self.merge_some(some, maintenance, report).await?;
+                self.merge_some(&catalog, some, maintenance, report).await?;
             }
         }
         Ok(())
@@ -65,6 +66,7 @@ impl Lake {
 
     async fn merge_some(
         self: &Arc<Self>,
+        planned: &Catalog,
         merges: &[Merge],
         maintenance: &mut Maintenance,
         report: &mut CompactReport,
@@ -80,6 +82,7 @@ impl Lake {
                 generation,
                 complete: merge.complete,
                 rollup: None,
+                planned: Planned::under(planned, &merge.tenant),
             };
             let limits = self.options.exemplar_limits();
             let blocks =

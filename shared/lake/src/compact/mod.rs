@@ -16,14 +16,14 @@ use serde::Serialize;
 use weir_platform::Created;
 
 pub(crate) use parts::Parts;
-pub(crate) use rewrite::Rewrite;
+pub(crate) use rewrite::{Keep, Rewrite};
 
 use crate::block::EncodedBlock;
 use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
 use crate::lake::Lake;
-use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, ExemplarsMeta, RollupMeta};
+use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, Catalog, ExemplarsMeta, RollupMeta};
 use crate::segment::SegmentHeader;
 
 /// How much compaction does.
@@ -77,6 +77,24 @@ pub(crate) struct NewBlock {
     pub complete: bool,
     /// Set if it is to be part of a rollup.
     pub rollup: Option<RollupMeta>,
+    /// What was known when it was planned.
+    pub planned: Planned,
+}
+
+/// What a block is planned under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planned {
+    /// The manifest's version, which is part of its name.
+    pub version: u64,
+    /// Number of the newest erasure that what it is made of has been through.
+    pub erased: u64,
+}
+
+impl Planned {
+    /// For blocks made of what awaits no erasure.
+    pub(crate) fn under(catalog: &Catalog, tenant: &weir_model::TenantId) -> Self {
+        Self { version: catalog.version, erased: catalog.last_erasure(tenant) }
+    }
 }
 
 impl Lake {
@@ -128,7 +146,7 @@ impl Lake {
     {
         // The name is a column of the block, so that a taken name would mean to encode it again. Names are
         // made so that this does not happen; should it, the next run has other names.
-        let (lake, version) = (self.clone(), self.catalog().version);
+        let (lake, version) = (self.clone(), new.planned.version);
         let parts = Parts::new(move || lake.new_name(version), self.options.block_series());
         let mut metas = Vec::new();
         for encoded in tokio::task::spawn_blocking(move || encode(parts)).await?? {
@@ -191,6 +209,7 @@ impl Lake {
                 max_ms: exemplars.max_ms,
             }),
             rollup: new.rollup.clone(),
+            erased: new.planned.erased,
         })
     }
 }

@@ -34,8 +34,11 @@ pub(super) fn merges(catalog: &Catalog, mode: CompactMode, options: &LakeOptions
             // Hours beyond the calendar of milliseconds are closed or not, never a failure.
             let ends_ms = hour.saturating_add(1).saturating_mul(HOUR_MS);
             let closed = now_ms >= ends_ms.saturating_add(options.close_after_ms);
-            // What is merged lies side by side in the order of writes, so full blocks bound it.
-            let mut runs = blocks.split(|block| block.series >= options.block_series() as u64);
+            // What is merged lies side by side in the order of writes, so full blocks bound it, and those that
+            // an erasure has yet to look at.
+            let mut runs = blocks.split(|block| {
+                block.series >= options.block_series() as u64 || catalog.awaits_erasure(tenant, block)
+            });
             let inputs = runs.find_map(|run| inputs(run, mode, options.merge_fan_in, closed));
             if let Some((inputs, complete)) = inputs {
                 due.push(Merge { tenant: tenant.clone(), hour: *hour, inputs: inputs.to_vec(), complete });
@@ -95,6 +98,7 @@ mod tests {
             complete: complete && at == 0,
             exemplars: None,
             rollup: None,
+            erased: 0,
         };
         sizes.iter().enumerate().map(|b| Arc::new(block(b))).collect()
     }

@@ -1,13 +1,14 @@
 //! Writing a block again without some of its series.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use weir_model::{LabelsRef, TenantId};
 use weir_platform::BucketError;
 
-use super::NewBlock;
 use super::merging::merge_objects;
-use crate::block::BlockIndex;
+use super::{NewBlock, Planned};
+use crate::block::{BlockIndex, decode_exemplars};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::manifest::BlockMeta;
@@ -44,25 +45,13 @@ impl Lake {
         tenant: &TenantId,
         block: &Arc<BlockMeta>,
         keep: Keep,
+        planned: Planned,
     ) -> Result<Option<Rewrite>, LakeError> {
         let same = || Rewrite { input: block.clone(), blocks: vec![BlockMeta::clone(block)] };
-        // The series alone tell whether anything goes; exemplars are few, and looked at with the rest.
-        if block.has_samples() && block.exemplars.is_none() {
-            let series = match self.bucket.get(&block.series_key).await {
-                Err(BucketError::NotFound { .. }) if !self.options.sole_writer => return Ok(None),
-                other => other?,
-            };
-            let (meta, keep) = (block.clone(), keep.clone());
-            let all_stay = tokio::task::spawn_blocking(move || {
-                let damaged = |error| LakeError::damaged(&meta.series_key, error);
-                let index = BlockIndex::decode(series).map_err(damaged)?;
-                let labels = index.labels().map_err(damaged)?;
-                let last_ms = |ordinal| index.series_times(ordinal).map_or(i64::MAX, |times| times.1);
-                Ok::<_, LakeError>((0..index.len() as u32).all(|at| keep(labels.get(at), last_ms(at))))
-            });
-            if all_stay.await?? {
-                return Ok(Some(same()));
-            }
+        match self.stays(block, keep.clone()).await? {
+            None => return Ok(None),
+            Some(true) => return Ok(Some(same())),
+            Some(false) => {}
         }
         let Some(objects) = self.read_objects(std::slice::from_ref(block)).await? else { return Ok(None) };
         let new = NewBlock {
@@ -71,11 +60,50 @@ impl Lake {
             generation: block.generation,
             complete: block.complete,
             rollup: block.rollup.clone(),
+            planned,
         };
         let limits = self.options.exemplar_limits();
         let merge = move |parts| merge_objects(objects, parts, limits, &*keep);
         let blocks = self.write_blocks(new, merge).await?;
         Ok(Some(Rewrite { input: block.clone(), blocks }))
+    }
+
+    /// True when `keep` leaves all of a block, for which its series and its exemplars are read; `None` when
+    /// its objects are gone.
+    pub(crate) async fn stays(&self, block: &Arc<BlockMeta>, keep: Keep) -> Result<Option<bool>, LakeError> {
+        let mut objects = Vec::new();
+        let series = block.has_samples().then_some(&block.series_key);
+        for key in series.into_iter().chain(block.exemplars.as_ref().map(|exemplars| &exemplars.key)) {
+            objects.push(match self.bucket.get(key).await {
+                Err(BucketError::NotFound { .. }) if !self.options.sole_writer => return Ok(None),
+                other => other?,
+            });
+        }
+        let meta = block.clone();
+        let all_stay = move || {
+            let mut objects = objects.into_iter();
+            if let Some(series) = objects.next().filter(|_| meta.has_samples()) {
+                let damaged = |error| LakeError::damaged(&meta.series_key, error);
+                let index = BlockIndex::decode(series).map_err(damaged)?;
+                let labels = index.labels().map_err(damaged)?;
+                let last_ms = |ordinal| index.series_times(ordinal).map_or(i64::MAX, |times| times.1);
+                if !(0..index.len() as u32).all(|at| keep(labels.get(at), last_ms(at))) {
+                    return Ok(false);
+                }
+            }
+            let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next_back()) else {
+                return Ok(true);
+            };
+            let all_stay = Cell::new(true);
+            // None is decoded: what counts is whose they are.
+            let look = |labels: LabelsRef<'_>| {
+                all_stay.set(all_stay.get() && keep(labels, known.max_ms));
+                false
+            };
+            decode_exemplars(&object, look).map_err(|error| LakeError::damaged(&known.key, error))?;
+            Ok::<_, LakeError>(all_stay.get())
+        };
+        Ok(Some(tokio::task::spawn_blocking(all_stay).await??))
     }
 }
 

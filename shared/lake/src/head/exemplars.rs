@@ -7,6 +7,7 @@ use weir_model::{Exemplar, Labels, LabelsRef, SeriesId};
 
 use super::records::{Dropping, RecordTable, RecordTag};
 use super::series::TimeRange;
+use crate::erase::Erasure;
 use crate::exemplars::{ExemplarKey, ExemplarLimits, ExemplarSet, StoredExemplar};
 use crate::keys::HOUR_MS;
 
@@ -92,6 +93,17 @@ impl HotExemplars {
     /// Drops the exemplars of records that go.
     pub(super) fn drop_records(&mut self, records: &RecordTable, dropping: &Dropping) {
         self.retain(|row| !dropping.goes(records.place(row.1)));
+    }
+
+    /// Drops what an erasure takes.
+    pub(super) fn erase(&mut self, records: &RecordTable, erasure: &Erasure) {
+        for series in self.series.values_mut().filter(|s| erasure.matches(s.labels.borrowed())) {
+            let takes = |row: &(StoredExemplar, RecordTag)| {
+                erasure.takes(records.received_ms(row.1), row.0.timestamp_ms)
+            };
+            series.rows.retain(|row| !takes(row));
+        }
+        self.retain(|_| true);
     }
 
     /// Number of exemplars.

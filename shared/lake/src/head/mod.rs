@@ -20,6 +20,7 @@ pub(crate) use records::{RecordTable, RecordTag};
 pub(crate) use series::{HeadSeries, TimeRange};
 
 use crate::changes::Writes;
+use crate::erase::Erasure;
 use crate::exemplars::ExemplarLimits;
 use crate::series_index::SeriesIndex;
 use records::RecordEntry;
@@ -160,6 +161,23 @@ impl Head {
     /// Rises whenever ordinals of some tenant's series change their meaning.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Drops what an erasure takes, and forgets the series that it leaves nothing of.
+    pub(crate) fn erase(&mut self, erasure: &Erasure) {
+        let Some(tenant) = self.tenants.get_mut(&erasure.tenant) else { return };
+        for (ordinal, series) in tenant.series.iter_mut().enumerate() {
+            if erasure.matches(tenant.index.get(ordinal as u32).labels.borrowed()) {
+                series.retain(|at, tag| !erasure.takes(self.records.received_ms(tag), at));
+            }
+        }
+        tenant.exemplars.erase(&self.records, erasure);
+        tenant.families.retain(|name, _| !erasure.matches_family(name));
+        tenant.families_version += 1;
+        tenant.extent = OnceLock::new();
+        tenant.writes.forget();
+        tenant.forget_empty();
+        self.epoch += 1;
     }
 
     /// Drops what the blocks hold by now: records at or below their shard's mark.

@@ -68,6 +68,11 @@ impl RecordTable {
         })
     }
 
+    /// When a record arrived, milliseconds since the Unix epoch.
+    pub(super) fn received_ms(&self, tag: RecordTag) -> i64 {
+        self.rank(tag).0
+    }
+
     pub(super) fn dropping(&self, goes: impl Fn(&RecordEntry) -> bool) -> Dropping {
         let marked: Vec<bool> = self.entries.iter().map(goes).collect();
         let prefix = marked.iter().take_while(|goes| **goes).count();

@@ -226,6 +226,19 @@ impl HeadSeries {
         self.measure();
     }
 
+    /// Keeps the samples that `stays` says, by timestamp and record.
+    pub(super) fn retain(&mut self, stays: impl Fn(i64, RecordTag) -> bool) {
+        self.floats.retain(|s| stays(s.at, s.tag));
+        if let Some(rare) = &mut self.rare {
+            rare.histograms.retain(|s| stays(s.0, s.1));
+            rare.sets.retain(|s| stays(s.0, s.1));
+            if rare.histograms.is_empty() && rare.sets.is_empty() {
+                self.rare = None;
+            }
+        }
+        self.measure();
+    }
+
     /// Finds the bounds anew after samples were dropped.
     fn measure(&mut self) {
         let (mut min_ms, mut max_ms, mut ordered) = (i64::MAX, i64::MIN, true);

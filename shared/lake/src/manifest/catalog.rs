@@ -7,6 +7,8 @@ use std::sync::Arc;
 use weir_model::{TenantId, Tier};
 use weir_platform::{SequenceNumber, ShardId};
 
+use crate::erase::{self, Counts, Erasure, ErasureState};
+use crate::keys;
 use crate::retention::{Floors, InForce, Swept};
 
 use super::{BlockMeta, Checkpoint, Entry, Marks, Retired};
@@ -80,6 +82,10 @@ pub(crate) struct Catalog {
     pub retention: BTreeMap<String, Arc<InForce>>,
     /// What has been looked at for expired samples, by tenant.
     pub swept: BTreeMap<String, Swept>,
+    /// Erasures that count, by number.
+    pub erasures: BTreeMap<u64, Arc<Erasure>>,
+    /// Number of each tenant's newest erasure, settled ones among them.
+    pub last_erasure: BTreeMap<String, u64>,
     /// Past states of `compacted`, oldest first.
     pub marks: Vec<Marks>,
     /// Where each block lies in `tenants`.
@@ -115,6 +121,7 @@ impl Catalog {
             next.retention.insert(scope.clone(), Arc::new(policy));
         }
         next.swept.extend(entry.swept.clone());
+        next.note_erasures(entry)?;
         if !entry.compacted.is_empty() {
             for (shard, sequence) in marks(&entry.compacted)? {
                 let mark = next.compacted.entry(shard).or_insert(sequence);
@@ -127,6 +134,51 @@ impl Catalog {
             next.retired.push(Retired { version: entry.version, written_ms: entry.written_ms, keys });
         }
         Ok(next)
+    }
+
+    fn note_erasures(&mut self, entry: &Entry) -> Result<(), String> {
+        if let Some(stored) = &entry.erase {
+            let (number, stored) = (entry.version, stored.clone());
+            let state = ErasureState { number, stored, counts: Counts::new(), done_ms: None };
+            let erasure = Erasure::new(state)?;
+            self.last_erasure.insert(erasure.tenant.to_string(), number);
+            self.erasures.insert(number, Arc::new(erasure));
+        }
+        for (number, counts) in &entry.erasing {
+            if let Some(erasure) = self.erasures.get_mut(number).map(Arc::make_mut) {
+                counts.iter().for_each(|(kind, more)| erase::count(&mut erasure.counts, kind, more));
+            }
+        }
+        for number in &entry.erased {
+            if let Some(erasure) = self.erasures.get_mut(number).map(Arc::make_mut) {
+                erasure.done_ms.get_or_insert(entry.written_ms);
+            }
+        }
+        self.erasures.retain(|number, _| !entry.settled.contains(number));
+        Ok(())
+    }
+
+    /// Number of a tenant's newest erasure; 0 when there never was one.
+    pub(crate) fn last_erasure(&self, tenant: &TenantId) -> u64 {
+        self.last_erasure.get(tenant.as_str()).copied().unwrap_or(0)
+    }
+
+    /// True while an erasure still has to go through a block, which then is left alone by all others.
+    pub(crate) fn awaits_erasure(&self, tenant: &TenantId, block: &BlockMeta) -> bool {
+        let waits = |e: &Arc<Erasure>| e.done_ms.is_none() && e.tenant == *tenant && block.erased < e.number;
+        self.erasures.values().any(waits)
+    }
+
+    /// False when an entry adds what was planned before an erasure, which may be among it.
+    pub(crate) fn may_take(&self, entry: &Entry) -> bool {
+        if self.last_erasure.is_empty() {
+            return true;
+        }
+        let after = |tenant: &String, version: Option<u64>| {
+            self.last_erasure.get(tenant).is_none_or(|number| version >= Some(*number))
+        };
+        entry.add.iter().all(|block| after(&block.tenant, keys::planned(&block.id)))
+            && entry.metadata.iter().all(|(tenant, key)| after(tenant, keys::planned_metadata(key)))
     }
 
     fn add(&mut self, block: Arc<BlockMeta>) -> Result<(), String> {
@@ -206,6 +258,8 @@ impl Catalog {
             metadata: metadata.map(|(tenant, key)| (tenant.to_string(), key.clone())).collect(),
             retention: self.retention.iter().map(|(s, policy)| (s.clone(), policy.stored.clone())).collect(),
             swept: self.swept.clone(),
+            erasures: self.erasures.values().map(|erasure| erasure.state()).collect(),
+            last_erasure: self.last_erasure.clone(),
             retired: self.retired.clone(),
             marks: self.marks.clone(),
         }
@@ -221,6 +275,7 @@ impl Catalog {
             written_ms: checkpoint.written_ms,
             compacted: marks(&checkpoint.compacted)?.into_iter().collect(),
             swept: checkpoint.swept,
+            last_erasure: checkpoint.last_erasure,
             retired: checkpoint.retired,
             marks: checkpoint.marks,
             ..Self::default()
@@ -228,6 +283,9 @@ impl Catalog {
         for (scope, stored) in checkpoint.retention {
             let policy = InForce::new(&scope, stored)?;
             catalog.retention.insert(scope, Arc::new(policy));
+        }
+        for state in checkpoint.erasures {
+            catalog.erasures.insert(state.number, Arc::new(Erasure::new(state)?));
         }
         for block in checkpoint.blocks {
             catalog.add(Arc::new(block))?;
@@ -283,6 +341,7 @@ mod tests {
             complete: false,
             exemplars: None,
             rollup: None,
+            erased: 0,
         }
     }
 

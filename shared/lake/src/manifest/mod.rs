@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use weir_model::{Aggregate, Tier};
 
+use crate::erase::{Counts, ErasureState, StoredErasure};
 use crate::retention::{StoredRetention, Swept};
 
 pub(crate) use catalog::{Catalog, RollupPlace, TenantBlocks};
@@ -52,6 +53,15 @@ pub(crate) struct BlockMeta {
     /// What it holds of which tier, if it is part of a rollup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollup: Option<RollupMeta>,
+    /// Number of the newest erasure that has been through it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub erased: u64,
+}
+
+/// For serde: most blocks have been through no erasure.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What the manifest says about a block of a rollup.
@@ -137,6 +147,18 @@ pub(crate) struct Entry {
     /// Versions whose replaced objects have been deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forget: Vec<u64>,
+    /// A request to erase, whose number is this entry's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erase: Option<StoredErasure>,
+    /// What erasures, by number, did with this entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub erasing: BTreeMap<u64, Counts>,
+    /// Erasures that every block has been through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erased: Vec<u64>,
+    /// Erasures that no record on its way can be of any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<u64>,
 }
 
 impl Entry {
@@ -148,6 +170,10 @@ impl Entry {
             && self.metadata.is_empty()
             && self.retention.is_empty()
             && self.swept.is_empty()
+            && self.erase.is_none()
+            && self.erasing.is_empty()
+            && self.erased.is_empty()
+            && self.settled.is_empty()
     }
 }
 
@@ -170,6 +196,12 @@ pub(crate) struct Checkpoint {
     /// What has been looked at for expired samples, as in an entry.
     #[serde(default)]
     pub swept: BTreeMap<String, Swept>,
+    /// Erasures that count, ascending by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erasures: Vec<ErasureState>,
+    /// Number of each tenant's newest erasure, settled ones among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_erasure: BTreeMap<String, u64>,
     /// Replaced objects that may still be there.
     pub retired: Vec<Retired>,
     /// How far shards were compacted when, oldest first.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use weir_model::{LabelsRef, TenantId, Tier};
 
 use super::{Floors, InForce, Swept};
-use crate::compact::{Maintenance, Rewrite};
+use crate::compact::{Maintenance, Planned, Rewrite};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
@@ -72,8 +72,9 @@ impl Lake {
             if blocks.is_empty() {
                 continue;
             }
-            let (waiting, blocks): (Vec<_>, Vec<_>) =
-                blocks.into_iter().partition(|block| is_waiting(&catalog, tenant, block, now_ms));
+            let (waiting, blocks): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| {
+                is_waiting(&catalog, tenant, block, now_ms) || catalog.awaits_erasure(tenant, block)
+            });
             let mark = Swept { policy: policy.key.clone(), version: catalog.version, now_ms };
             if waiting.is_empty() {
                 swept.insert(tenant.to_string(), mark);
@@ -91,7 +92,10 @@ impl Lake {
                 } else {
                     let floors = floors.clone();
                     let keep = move |labels: LabelsRef<'_>, last_ms| last_ms >= floors.of(labels);
-                    match self.rewrite(tenant, block, Arc::new(keep)).await? {
+                    match self
+                        .rewrite(tenant, block, Arc::new(keep), Planned::under(&catalog, tenant))
+                        .await?
+                    {
                         Some(rewrite) => Some(rewrite),
                         None => {
                             // Replaced by another process meanwhile: the next run finds what it became.
@@ -102,7 +106,7 @@ impl Lake {
                 };
                 rewrites.extend(rewrite.filter(Rewrite::changes));
             }
-            let lost = self.commit_rewrites(&rewrites, maintenance).await?;
+            let lost = self.commit_rewrites(&rewrites, maintenance, |_, _| ()).await?;
             for rewrite in &rewrites {
                 if lost.contains(&rewrite.input.id) {
                     swept.remove(&rewrite.input.tenant);
@@ -125,11 +129,13 @@ impl Lake {
         Ok(())
     }
 
-    /// Replaces blocks by what is left of them, and says which another process had replaced meanwhile.
+    /// Replaces blocks by what is left of them, and says which another process had replaced meanwhile. `note`
+    /// adds to the entry what each that counts brings besides.
     pub(crate) async fn commit_rewrites(
         &self,
         rewrites: &[Rewrite],
         maintenance: &mut Maintenance,
+        note: impl Fn(&mut Entry, &Rewrite) + Send + Sync,
     ) -> Result<BTreeSet<String>, LakeError> {
         let forget = maintenance.forget.clone();
         let lost = Mutex::new(BTreeSet::new());
@@ -141,15 +147,17 @@ impl Lake {
                 if catalog.contains(&rewrite.input.id) {
                     entry.remove.push(rewrite.input.id.clone());
                     entry.add.extend(rewrite.blocks.iter().cloned());
+                    note(&mut entry, rewrite);
                 } else {
                     lost.insert(rewrite.input.id.clone());
                 }
             }
             (!entry.is_empty()).then_some(entry)
         };
-        if self.commit(entry).await?.is_some() {
-            maintenance.forget.clear();
+        if self.commit(entry).await?.is_none() {
+            return Ok(rewrites.iter().map(|rewrite| rewrite.input.id.clone()).collect());
         }
+        maintenance.forget.clear();
         Ok(lost.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }

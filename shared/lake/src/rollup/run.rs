@@ -9,7 +9,7 @@ use weir_model::{Aggregate, LabelsRef, Samples, SeriesId, Temporality, TenantId,
 use super::columns::Rolled;
 use super::{DAY_MS, day_of, partition_days, place};
 use crate::block::{EncodedBlock, SeriesEntry, series_order};
-use crate::compact::{NewBlock, Parts};
+use crate::compact::{NewBlock, Parts, Planned};
 use crate::error::LakeError;
 use crate::keys::HOUR_MS;
 use crate::lake::Lake;
@@ -195,6 +195,15 @@ impl Lake {
             (state.catalog.clone(), self.snapshots.hold(state.catalog.version))
         };
         let Some(blocks) = catalog.tenants.get(&batch.tenant) else { return Ok(()) };
+        let samples = batch.days.values().flat_map(|source| &source.blocks);
+        let old = batch.days.keys().flat_map(|day| {
+            Tier::ALL.into_iter().filter_map(|tier| blocks.rollups.get(&place(tier, *day))).flatten()
+        });
+        if samples.chain(old).any(|block| catalog.awaits_erasure(&batch.tenant, block)) {
+            // Nothing may be made of what is to go; the next run finds it done.
+            report.days_changed += batch.days.len() as u64;
+            return Ok(());
+        }
         let everything = |start_ms, end_ms| Selection {
             matchers: Vec::new(),
             start_ms,
@@ -236,6 +245,7 @@ impl Lake {
             let inputs = inputs.clone();
             Arc::new(tokio::task::spawn_blocking(move || order_of(&inputs)).await?)
         };
+        let planned = Planned::under(&catalog, &batch.tenant);
         let generation = batch.days.values().map(|source| source.generation).max().unwrap_or(0);
         let mut add = Vec::new();
         let mut from = 0;
@@ -244,7 +254,7 @@ impl Lake {
             let task = (self.clone(), inputs.clone(), order.clone(), partitions.clone(), days.clone());
             let encoded = tokio::task::spawn_blocking(move || {
                 let (lake, inputs, order, partitions, days) = task;
-                lake.encode(&inputs, &order, from..to, &partitions, &days)
+                lake.encode(planned.version, &inputs, &order, from..to, &partitions, &days)
             });
             for (partition, aggregate, encoded) in encoded.await?? {
                 let partition = &partitions[partition];
@@ -258,6 +268,7 @@ impl Lake {
                     generation,
                     complete: true,
                     rollup: Some(RollupMeta { tier: partition.tier, aggregate, days }),
+                    planned,
                 };
                 add.push(self.write_block(&new, encoded).await?);
             }
@@ -293,6 +304,7 @@ impl Lake {
     /// Encodes some of the series for all partitions.
     fn encode(
         self: &Arc<Self>,
+        version: u64,
         inputs: &[(Input, LakeSelection)],
         order: &Order,
         groups: std::ops::Range<usize>,
@@ -300,7 +312,6 @@ impl Lake {
         days: &BTreeSet<i64>,
     ) -> Result<Vec<(usize, Aggregate, EncodedBlock)>, LakeError> {
         let unwritable = |error| LakeError::damaged("rollup", error);
-        let version = self.catalog().version;
         let parts = || {
             let lake = self.clone();
             Parts::new(move || lake.new_name(version), self.options.block_series())

@@ -101,6 +101,10 @@ impl Bucket for FaultyBucket {
         self.run(key, self.inner.create(key, bytes)).await
     }
 
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        self.run(key, self.inner.replace(key, bytes)).await
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes, BucketError> {
         self.run(key, self.inner.get(key)).await
     }

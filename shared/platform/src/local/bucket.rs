@@ -73,13 +73,7 @@ impl Inner {
         if path.exists() {
             return Ok(Created::Existed);
         }
-        let parent = path.parent().unwrap_or(&self.root);
-        create_dir_durably(parent)?;
-        let number = self.next_scratch.fetch_add(1, Ordering::Relaxed);
-        let scratch = self.root.join(SCRATCH).join(number.to_string());
-        let mut file = File::create_new(&scratch)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
+        let (parent, scratch) = self.write_scratch(&path, bytes)?;
         // A hard link, unlike a rename, fails when the name is taken: create-only without a lock.
         let created = match fs::hard_link(&scratch, &path) {
             Ok(()) => Created::New,
@@ -89,6 +83,25 @@ impl Inner {
         fs::remove_file(&scratch)?;
         sync_dir(parent)?;
         Ok(created)
+    }
+
+    fn replace(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.root.join(key);
+        let (parent, scratch) = self.write_scratch(&path, bytes)?;
+        fs::rename(&scratch, &path)?;
+        sync_dir(parent)
+    }
+
+    /// Writes bytes durably beside their place: the folder of `path`, and the file with them.
+    fn write_scratch<'a>(&'a self, path: &'a Path, bytes: &[u8]) -> io::Result<(&'a Path, PathBuf)> {
+        let parent = path.parent().unwrap_or(&self.root);
+        create_dir_durably(parent)?;
+        let number = self.next_scratch.fetch_add(1, Ordering::Relaxed);
+        let scratch = self.root.join(SCRATCH).join(number.to_string());
+        let mut file = File::create_new(&scratch)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        Ok((parent, scratch))
     }
 
     fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
@@ -138,6 +151,12 @@ impl Bucket for LocalBucket {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
         check_key(key)?;
         self.blocking(key, move |inner, key| inner.create(key, &bytes).map_err(|error| failed(key, error)))
+            .await
+    }
+
+    async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        check_key(key)?;
+        self.blocking(key, move |inner, key| inner.replace(key, &bytes).map_err(|error| failed(key, error)))
             .await
     }
 

@@ -42,6 +42,14 @@ pub(crate) async fn conforms(bucket: Arc<dyn Bucket>) {
     assert_eq!(keys("none/", None, 10).await, [""; 0]);
     assert_eq!(bucket.list("a/b", None, 1).await.unwrap()[0].size, 5);
 
+    // replacing, whether there is something or not
+    for (key, bytes) in [("a/c/1", "other"), ("a/new", "xy")] {
+        bucket.replace(key, Bytes::from_static(bytes.as_bytes())).await.unwrap();
+        assert_eq!(bucket.get(key).await.unwrap(), bytes);
+    }
+    assert_eq!(bucket.create("a/new", Bytes::new()).await.unwrap(), Created::Existed);
+    bucket.delete("a/new").await.unwrap();
+
     // deleting, twice
     bucket.delete("a/b").await.unwrap();
     bucket.delete("a/b").await.unwrap();
