@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     Unavailable,
     Internal,
     NotFound,
+    Conflict,
 }
 
 impl Kind {
@@ -35,6 +36,7 @@ impl Kind {
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
             Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
         }
     }
 
@@ -45,6 +47,7 @@ impl Kind {
             Self::Timeout | Self::Canceled | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
         }
     }
 }

@@ -12,6 +12,7 @@ mod evaluate;
 mod exemplars;
 mod export;
 mod federate;
+mod feedback;
 mod json;
 mod metrics;
 mod params;

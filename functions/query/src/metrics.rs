@@ -25,3 +25,5 @@ pub(crate) const CACHE_BYTES: MetricSpec = MetricSpec {
     help: "Memory of the answers that the result cache holds.",
     kind: MetricType::Gauge,
 };
+pub(crate) const FEEDBACK: MetricSpec =
+    counter("weir_alert_feedback_total", "Verdicts on firings of alerts that were counted, by verdict.");

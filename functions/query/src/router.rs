@@ -19,8 +19,8 @@ use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
-    batch, discovery, evaluate, exemplars, export, federate, metrics, remote_read, rules, status, syntax,
-    targets,
+    batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read, rules, status,
+    syntax, targets,
 };
 
 /// Bounds of the function.
@@ -137,10 +137,14 @@ pub(crate) struct Asked {
 async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let tenant = tenant(&parts.headers)?;
-    // Two routes have bodies that are no forms.
+    // Some routes have bodies that are no forms.
     match route.id {
         "read" => return remote_read::answer(query, tenant, body).await,
         "internal_query_batch" => return batch::answer(query, tenant, body).await,
+        "alert_feedback" => {
+            let Path(id) = parts.extract::<Path<String>>().await.map_err(path_error)?;
+            return feedback::answer(query, &tenant, &id, body).await;
+        }
         _ => {}
     }
     let raw = if parts.method == Method::POST {

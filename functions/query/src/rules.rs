@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use weir_model::{Labels, Matcher};
+use weir_model::{Labels, Matcher, TenantId};
 use weir_rules::{Alert, AlertState, Explainer, Group, GroupState, Health, Rule, RuleState};
 
 use crate::error::{ApiError, Kind};
+use crate::feedback;
 use crate::json::success;
 use crate::router::{Asked, Query};
 
@@ -131,11 +132,13 @@ pub(crate) async fn rules(query: &Query, asked: &Asked) -> Result<Response, ApiE
 
 /// `/api/v1/alerts`: as Prometheus tells them, and what each says beyond that under `weir`.
 pub(crate) async fn alerts(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
-    let Some((library, _)) = query.0.rules.get() else { return Ok(success(&json!({ "alerts": [] }))) };
+    let Some((library, bucket)) = query.0.rules.get() else { return Ok(success(&json!({ "alerts": [] }))) };
     let states = states(query, asked).await?;
+    let learned = feedback::learned(bucket, &asked.tenant).await?;
     let all = states.iter().flat_map(|(_, state)| &state.rules).flat_map(active);
     let external_url = &library.settings().external_url;
     let explainer = Explainer::new(library.guide(), external_url, all, query.0.clock.now_ms());
+    let explainer = explainer.having_learned(&learned);
     let mut alerts = Vec::new();
     for (group, state) in &states {
         for (rule, own) in group.rules.iter().zip(&state.rules) {
@@ -151,14 +154,23 @@ pub(crate) async fn alerts(query: &Query, asked: &Asked) -> Result<Response, Api
 
 /// Every group with its state, in order of files and names.
 async fn states(query: &Query, asked: &Asked) -> Result<Vec<(Arc<Group>, GroupState)>, ApiError> {
+    states_at(query, &asked.tenant, query.0.clock.now_ms()).await
+}
+
+/// The same as it was at a time.
+pub(crate) async fn states_at(
+    query: &Query,
+    tenant: &TenantId,
+    at_ms: i64,
+) -> Result<Vec<(Arc<Group>, GroupState)>, ApiError> {
     let Some((library, bucket)) = query.0.rules.get() else { return Ok(Vec::new()) };
     let unread = |error: &(dyn std::error::Error + 'static)| {
         tracing::error!(error, "rules or their state cannot be read");
         ApiError::new(Kind::Unavailable, "rules or their state cannot be read; see the log")
     };
     let books = library.books().await.map_err(|error| unread(&error))?;
-    let Some(book) = books.get(&asked.tenant) else { return Ok(Vec::new()) };
-    book.states(bucket, &asked.tenant, query.0.clock.now_ms()).await.map_err(|error| unread(&error))
+    let Some(book) = books.get(tenant) else { return Ok(Vec::new()) };
+    book.states(bucket, tenant, at_ms).await.map_err(|error| unread(&error))
 }
 
 /// What a page may begin with.

@@ -29,6 +29,12 @@ const RULES: &str = "groups:
     annotations: { runbook_url: https://wiki/pay }
   - alert: BankDown
     expr: label_replace(vector(0), \"shop\", \"eu\", \"\", \"\") == 0
+  - alert: Waiting
+    expr: vector(1) > 0
+    for: 1h
+  - alert: Over
+    expr: vector(1) > 0 and on () (vector(time()) < 1795255200 - 7000)
+    for: 2m
   - alert: Quiet
     expr: vector(0) > 5
 ";
@@ -43,8 +49,8 @@ impl Stream for Nowhere {
     }
 }
 
-/// The API after one evaluation of the rules.
-async fn api() -> Router {
+/// The API at ten o'clock, rules having been evaluated at these minutes before.
+async fn api_after(minutes_before: &[i64]) -> Router {
     let clock = Arc::new(ManualClock::new(NOW_MS));
     let bucket: Arc<dyn Bucket> = Arc::new(MemoryBucket::new());
     let lake = Lake::open(bucket.clone(), clock.clone(), LakeOptions::default()).await.unwrap();
@@ -62,10 +68,22 @@ async fn api() -> Router {
         telemetry: telemetry.clone(),
     };
     let runner = Runner::new(library.clone(), Job::Alert, ports);
-    runner.run(NOW_MS - 60_000, false).await.unwrap().remove(0).1.unwrap();
+    for before in minutes_before {
+        runner.run(NOW_MS - before * 60_000, false).await.unwrap().remove(0).1.unwrap();
+    }
     let query = Query::new(lake, clock, telemetry, QueryOptions::default());
     query.show_rules(library, bucket);
     router(query)
+}
+
+/// Status and body of feedback.
+async fn feedback(api: &Router, id: &str, body: &str) -> (u16, Value) {
+    let request =
+        Request::post(format!("/api/v1/alerts/{id}/feedback")).body(Body::from(body.to_owned())).unwrap();
+    let response = api.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
 }
 
 async fn alerts(api: &Router) -> Vec<Value> {
@@ -78,9 +96,9 @@ async fn alerts(api: &Router) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_active_alert_says_what_it_is_about() {
-    let alerts = alerts(&api().await).await;
+    let alerts = alerts(&api_after(&[1]).await).await;
     let names: Vec<_> = alerts.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap()).collect();
-    assert_eq!(names, ["PaymentsFail", "BankDown"]);
+    assert_eq!(names, ["PaymentsFail", "BankDown", "Waiting"]);
     // What Prometheus tells stays as it is there.
     assert_eq!(alerts[0]["value"], "1.25e+01");
     assert_eq!(alerts[0]["activeAt"], "2026-11-21T09:59:00Z");
@@ -96,4 +114,66 @@ async fn an_active_alert_says_what_it_is_about() {
     assert!(
         weir["plotUrl"].as_str().unwrap().starts_with("http://weir/api/v1/query_range?query=label_replace")
     );
+}
+
+#[tokio::test]
+async fn feedback_counts_once_for_each_firing_and_is_told_with_the_alert() {
+    let api = api_after(&[1]).await;
+    let told = alerts(&api).await;
+    let id = |index: usize| told[index]["weir"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(told[0]["weir"]["falsePositive"]["probability"], 0.25);
+    assert_eq!(told[0]["weir"]["falsePositive"]["basis"], "prior");
+    let body = r#"{"verdict": "false_positive", "by": "anna", "comment": "a load test"}"#;
+    for counted in [true, false] {
+        let (status, answer) = feedback(&api, &id(0), body).await;
+        assert_eq!((status, &answer["data"]["counted"]), (200, &Value::Bool(counted)), "{answer}");
+        assert_eq!(answer["data"]["falsePositive"]["verdicts"], 1);
+    }
+    let (status, answer) = feedback(&api, &id(0), r#"{"verdict": "true_positive"}"#).await;
+    assert_eq!(status, 409, "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("judged false_positive before"), "{answer}");
+    let told = alerts(&api).await;
+    assert_eq!(told[0]["weir"]["falsePositive"]["verdict"], "false_positive");
+    assert_eq!(told[1]["weir"]["falsePositive"]["verdict"], Value::Null);
+}
+
+#[tokio::test]
+async fn feedback_that_says_nothing_or_means_no_firing_is_refused() {
+    let api = api_after(&[1]).await;
+    let told = alerts(&api).await;
+    let (firing, waiting) =
+        (told[0]["weir"]["id"].as_str().unwrap(), told[2]["weir"]["id"].as_str().unwrap());
+    let good = r#"{"verdict": "true_positive"}"#;
+    let long = format!(r#"{{"verdict": "true_positive", "by": "{}"}}"#, "x".repeat(201));
+    let larger = format!(r#"{{"verdict": "true_positive", "comment": "{}"}}"#, "x".repeat(40_000));
+    for (id, body, want, says) in [
+        (firing, "", 400, "is no feedback"),
+        (firing, r#"{"verdict": "maybe"}"#, 400, "maybe"),
+        (firing, r#"{"verdict": "true_positive", "why": "x"}"#, 400, "unknown field `why`"),
+        (firing, &long, 400, "by has 201 characters, at most 200"),
+        (firing, &larger, 400, "more than 32768 bytes"),
+        ("x", good, 404, "no alert"),
+        ("0123456789abcdef-1795255140000", good, 404, "no alert"),
+        ("0123456789abcdef-9223372036854775807", good, 404, "no alert"),
+        (waiting, good, 409, "is pending"),
+    ] {
+        let (status, answer) = feedback(&api, id, body).await;
+        assert_eq!(status, want, "{answer}");
+        assert!(answer["error"].as_str().unwrap().contains(says), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_is_over_is_judged_as_it_was() {
+    // Two hours ago it was pending, fired two minutes later, and was forgotten long ago.
+    let api = api_after(&[120, 119, 118, 117, 60, 40, 1]).await;
+    let id = |name: &str| {
+        let labels = weir_model::Labels::from_pairs([("alertname", name)]);
+        let alert_id = weir_rules::firing_id(&labels, NOW_MS - 120 * 60_000);
+        assert_eq!(alert_id.len(), 16 + 1 + 13);
+        alert_id
+    };
+    assert!(!alerts(&api).await.iter().any(|alert| alert["labels"]["alertname"] == "Over"));
+    let (status, answer) = feedback(&api, &id("Over"), r#"{"verdict": "true_positive"}"#).await;
+    assert_eq!((status, &answer["data"]["counted"]), (200, &Value::Bool(true)), "{answer}");
 }

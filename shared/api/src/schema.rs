@@ -9,7 +9,7 @@ pub(crate) fn error() -> Value {
         "required": ["status", "errorType", "error"],
         "properties": {
             "status": { "const": "error" },
-            "errorType": { "enum": ["bad_data", "execution", "timeout", "canceled", "unavailable", "internal", "not_found", "too_large"] },
+            "errorType": { "enum": ["bad_data", "execution", "timeout", "canceled", "unavailable", "internal", "not_found", "conflict", "too_large"] },
             "error": { "type": "string" },
             "accepted": accepted_counts(),
             "rejected": count(),
@@ -203,7 +203,50 @@ fn explained() -> Value {
     told["properties"]["condition"] =
         object(&[("measured", text()), ("comparison", text()), ("thresholdText", text())]);
     told["properties"]["runbookUrl"] = text();
+    told["properties"]["falsePositive"] = false_positive();
     told
+}
+
+/// How likely a firing is a false positive.
+fn false_positive() -> Value {
+    let reason = object(&[("feature", text()), ("logOdds", number())]);
+    let mut told = object(&[
+        ("probability", number()),
+        ("basis", json!({ "enum": ["prior", "learned"] })),
+        ("verdicts", count()),
+        ("reasons", list(reason)),
+    ]);
+    told["properties"]["verdict"] = verdict();
+    told
+}
+
+fn verdict() -> Value {
+    json!({ "enum": ["true_positive", "false_positive"] })
+}
+
+/// Feedback on a firing.
+pub(crate) fn feedback_body() -> Value {
+    json!({
+        "type": "object",
+        "required": ["verdict"],
+        "additionalProperties": false,
+        "properties": {
+            "verdict": verdict(),
+            "by": { "type": "string", "maxLength": 200 },
+            "comment": { "type": "string", "maxLength": 4000 },
+        },
+        "example": { "verdict": "false_positive", "by": "anna", "comment": "a planned load test" },
+    })
+}
+
+/// What became of feedback.
+pub(crate) fn feedback() -> Value {
+    success(object(&[
+        ("id", text()),
+        ("verdict", verdict()),
+        ("counted", json!({ "type": "boolean" })),
+        ("falsePositive", false_positive()),
+    ]))
 }
 
 /// Scraped targets.

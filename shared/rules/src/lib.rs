@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod explain;
+mod feedback;
 mod file;
 mod run;
 mod serial;
@@ -16,7 +17,10 @@ pub use evaluate::{
 };
 pub use explain::{
     BusinessImpact, Condition, Correlated, Explained, Explainer, Guide, ImpactLevel, Level, Part, Priority,
-    TimeContext, identity,
+    TimeContext, firing_id, identity,
+};
+pub use feedback::{
+    FalsePositive, Feedback, FeedbackError, FeedbackLog, Learned, MIN_VERDICTS, Model, PRIOR, Reason, Verdict,
 };
 pub use file::{
     Alerting, Duplicate, Group, MAX_FILE_BYTES, MAX_RULES, Rule, RuleFile, RuleFileError, duplicates,

@@ -1,8 +1,8 @@
 //! Rules, alerts, and what Prometheus' pages ask about scraping.
 
-use super::{GET, TENANT};
+use super::{GET, POST, TENANT};
 use crate::schema;
-use crate::table::{Answer, Function, Kind, Parameter, Route};
+use crate::table::{Answer, Body, Function, Kind, Parameter, Route};
 
 const fn tells(
     id: &'static str,
@@ -36,6 +36,22 @@ pub(super) static ROUTES: &[Route] = &[
         schema::rules,
     ),
     tells("alerts", "/api/v1/alerts", "Alerts that are pending or firing.", &[TENANT], schema::alerts),
+    Route::new(
+        "alert_feedback",
+        Function::Query,
+        POST,
+        "/api/v1/alerts/{id}/feedback",
+        "Says whether a firing was a true or a false positive. The first verdict stays; repeating it changes nothing.",
+        Answer::Json(schema::feedback),
+    )
+    .tag("rules and targets")
+    .parameters(&[
+        TENANT,
+        Parameter::path("id", Kind::Text, "The firing: `weir.id` of an alert, for a day after it ended.")
+            .example("0123456789abcdef-1795255200000"),
+    ])
+    .body(Body::Json(schema::feedback_body))
+    .failures(&[400, 404, 409, 503]),
     tells(
         "targets",
         "/api/v1/targets",

@@ -73,9 +73,11 @@ pub(super) fn advance(
 ) -> Result<Vec<RuleSample>, RuleError> {
     let at_ms = times.at_ms;
     for (labels, known) in active.iter_mut() {
-        if known.state != AlertState::Inactive
-            && let Some(now) = found.get(labels)
-        {
+        let Some(now) = found.get_mut(labels) else { continue };
+        if known.state == AlertState::Inactive {
+            // Remembered still, so it ended a short while ago.
+            now.flaps = known.flaps.saturating_add(1);
+        } else {
             known.value = now.value;
             known.annotations = now.annotations.clone();
         }

@@ -54,6 +54,9 @@ pub struct Alert {
     pub resolved_at_ms: Option<i64>,
     /// Since when it is only kept firing.
     pub keep_firing_since_ms: Option<i64>,
+    /// How often in a row it fired again within fifteen minutes of its end.
+    #[serde(default)]
+    pub flaps: u32,
 }
 
 impl Alert {
@@ -68,6 +71,7 @@ impl Alert {
             fired_at_ms: None,
             resolved_at_ms: None,
             keep_firing_since_ms: None,
+            flaps: 0,
         }
     }
 }

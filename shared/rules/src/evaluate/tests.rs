@@ -166,3 +166,18 @@ async fn state_survives_being_written_and_changed_rules() {
     let lines = minutes(&gone, &mut state, "load 2 2 2 2", 3..4).await;
     assert_eq!(lines[0].iter().filter(|l| l.ends_with("stale")).count(), 2, "{lines:?}");
 }
+
+#[tokio::test]
+async fn an_alert_that_comes_back_within_fifteen_minutes_counts_as_flapping() {
+    let group = group("alert: A\nexpr: x > 0");
+    let mut state = GroupState::default();
+    // On, off, on, off, on; then off for longer than ended alerts are remembered, and on.
+    let load = "x 1 0 1 0 1 0x16 1";
+    let mut flaps = Vec::new();
+    for minute in 0..23 {
+        minutes(&group, &mut state, load, minute..minute + 1).await;
+        let alert = state.rules[0].alerts.values().find(|alert| alert.state == AlertState::Firing);
+        flaps.extend(alert.map(|alert| alert.flaps));
+    }
+    assert_eq!(flaps, [0, 1, 2, 0]);
+}

@@ -13,6 +13,7 @@ use serde::Serialize;
 use weir_model::{Labels, Moment};
 
 use crate::evaluate::{Alert, AlertState};
+use crate::feedback::{FalsePositive, Learned};
 use crate::file::Rule;
 use crate::template::rfc3339;
 pub use condition::Condition;
@@ -46,6 +47,9 @@ pub struct Explained {
     pub plot_url: String,
     /// How urgent it is and why.
     pub priority: Priority,
+    /// How likely it is a false positive, learned from feedback on earlier ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_positive: Option<FalsePositive>,
     /// Other alerts that likely belong to it, the strongest first.
     pub correlated: Vec<Correlated>,
     /// What it likely means to the business.
@@ -87,6 +91,7 @@ pub struct Explainer<'a> {
     guide: &'a Guide,
     external_url: &'a str,
     neighbourhood: Neighbourhood<'a>,
+    learned: Option<&'a Learned>,
     at_ms: i64,
 }
 
@@ -94,7 +99,13 @@ pub struct Explainer<'a> {
 /// dash, and when it became active in milliseconds.
 #[must_use]
 pub fn identity(alert: &Alert) -> String {
-    format!("{:016x}-{}", xxhash_rust::xxh3::xxh3_64(alert.labels.as_bytes()), alert.active_at_ms)
+    firing_id(&alert.labels, alert.active_at_ms)
+}
+
+/// The [`identity`] of an alert of these labels that became active then.
+#[must_use]
+pub fn firing_id(labels: &Labels, active_at_ms: i64) -> String {
+    format!("{:016x}-{active_at_ms}", xxhash_rust::xxh3::xxh3_64(labels.as_bytes()))
 }
 
 impl<'a> Explainer<'a> {
@@ -106,7 +117,13 @@ impl<'a> Explainer<'a> {
         alerts: impl Iterator<Item = &'a Alert>,
         at_ms: i64,
     ) -> Self {
-        Self { guide, external_url, neighbourhood: Neighbourhood::new(alerts), at_ms }
+        Self { guide, external_url, neighbourhood: Neighbourhood::new(alerts), learned: None, at_ms }
+    }
+
+    /// Also says how likely an alert is a false positive, given what verdicts have taught.
+    #[must_use]
+    pub fn having_learned(self, learned: &'a Learned) -> Self {
+        Self { learned: Some(learned), ..self }
     }
 
     /// What an alert of a rule says.
@@ -137,7 +154,7 @@ impl<'a> Explainer<'a> {
             correlated: correlated.len(),
         });
         let measured = condition.as_ref().map_or_else(|| rule.expr.to_string(), |c| c.measured.clone());
-        Explained {
+        let mut explained = Explained {
             id: identity(alert),
             value: alert.value.to_string(),
             since: rfc3339(alert.active_at_ms),
@@ -150,7 +167,10 @@ impl<'a> Explainer<'a> {
             actions: actions(&alert.annotations, advised),
             runbook_url: annotation(alert, &["runbook_url", "runbook"]).map(str::to_owned),
             time,
-        }
+            false_positive: None,
+        };
+        explained.false_positive = self.learned.map(|learned| learned.false_positive(alert, &explained));
+        explained
     }
 
     /// The impact and what the guide advises. The alert's own annotation and label come before the guide.
@@ -224,10 +244,12 @@ impl Explained {
         let named: Vec<&str> =
             self.correlated.iter().take(MAX_NAMED).map(|one| one.alertname.as_str()).collect();
         let impact = self.impact.as_ref().map_or("", |impact| impact.text.as_str());
+        let doubt = self.false_positive.as_ref().map_or(String::new(), |f| format!("{:.2}", f.probability));
         let all = [
             ("weir_actions", self.actions.join("\n")),
             ("weir_condition", self.condition_text()),
             ("weir_correlated", named.join(", ")),
+            ("weir_false_positive_probability", doubt),
             ("weir_id", self.id.clone()),
             ("weir_impact", impact.to_owned()),
             ("weir_plot_url", self.plot_url.clone()),
