@@ -30,6 +30,8 @@ const READER: &[Permission] = &[LIST, GET, SET_ASIDE];
 const KEEPER: &[Permission] = &[LIST, GET, ("s3:PutObject", "Lake/*"), ("s3:DeleteObject", "Lake/*")];
 /// Exports that wait to be fetched.
 const EXPORTS: &[Permission] = &[("s3:PutObject", "Lake/exports/*"), ("s3:DeleteObject", "Lake/exports/*")];
+/// What people said of alerts.
+const FEEDBACK: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/feedback/*")];
 /// What rules remember from one evaluation to the next.
 const RULE_STATES: &[Permission] = &[("s3:PutObject", "Lake/rules/*"), ("s3:DeleteObject", "Lake/rules/*")];
 
@@ -45,7 +47,7 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         "Compact" | "Archive" => vec![KEEPER],
         // Blocks that rollups replace are deleted by compact, later.
         "Rollup" => vec![&KEEPER[..3]],
-        "Query" => vec![READER, EXPORTS],
+        "Query" => vec![READER, EXPORTS, FEEDBACK],
         "Kpi" | "Alert" => [&[READER, RULE_STATES], producer].concat(),
         _ => Vec::new(),
     };
