@@ -9,7 +9,7 @@ use std::path::Path;
 use weir_formats::remote_write::Version;
 use weir_formats::remote_write::encode::{self, TimeSeries};
 use weir_formats::statsd::GaugeTable;
-use weir_formats::{Limits, encoding, json, remote_write, statsd};
+use weir_formats::{Limits, encoding, json, remote_write, statsd, tsdb};
 use weir_model::{DistributionBuilder, Histogram, MetricKind, Record, Span, TenantId};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -90,6 +90,28 @@ fn write(fixtures: &Path, corpus: &Path) -> Outcome {
             put(corpus, "record", Path::new(&format!("body-{index}")), &body)?;
         }
     }
+    for (index, text) in CSV.iter().enumerate() {
+        put(corpus, "csv", Path::new(&format!("{index}")), text.as_bytes())?;
+    }
+    put(corpus, "series_lines", Path::new("every-kind"), SERIES_LINES)?;
+    let block = fixtures.join("tsdb/prometheus-2.42");
+    for (kind, name) in [(3, "index"), (4, "tombstones"), (5, "chunks/000001")] {
+        let path = block.join(name);
+        put(corpus, "tsdb", &path, &[&[kind], fs::read(&path)?.as_slice()].concat())?;
+    }
+    let (index, segment) = (fs::read(block.join("index"))?, fs::read(block.join("chunks/000001"))?);
+    for (number, series) in tsdb::Index::open(&index)?.series().take(50).enumerate() {
+        for (part, meta) in series?.chunks.iter().take(1).enumerate() {
+            let chunk = tsdb::Segment::open(&segment)?.chunk(meta.offset)?;
+            let kind = match chunk.encoding {
+                tsdb::Encoding::Xor => 0,
+                tsdb::Encoding::Histogram => 1,
+                tsdb::Encoding::FloatHistogram => 2,
+            };
+            let seed = [&[kind], chunk.content].concat();
+            put(corpus, "tsdb", Path::new(&format!("chunk-{number}-{part}")), &seed)?;
+        }
+    }
     for (index, query) in QUERIES.iter().enumerate() {
         put(corpus, "promql", Path::new(&format!("{index}")), query.as_bytes())?;
     }
@@ -99,6 +121,15 @@ fn write(fixtures: &Path, corpus: &Path) -> Outcome {
 const OPENMETRICS: &[u8] = b"# TYPE jobs counter\n# UNIT jobs jobs\n# HELP jobs Jobs \\\"done\\\".\n\
     jobs_total{a=\"b\\n\"} 17 1753525800.5 # {trace_id=\"4bf9\"} 0.5 1753525800.1\n\
     {\"my.metric\",\"a.b\"=\"c\"} +Inf\n# EOF\n";
+
+const CSV: [&str; 3] = [
+    "metric,host,timestamp,value\nload,\"a,b\",2026-01-01T00:00:00Z,0.5\n",
+    "timestamp,value\n2014-04-01 00:00:00,20\n1700000000,NaN\n",
+    "1700000000,1.5,EURUSD\n1700000001,,x\n",
+];
+
+const SERIES_LINES: &[u8] = b"{\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[1,null,\"NaN\"],\"timestamps\":[1700000000000,1700000015000,1700000030000]}\n\
+    {\"metric\":{\"__name__\":\"x\"},\"type\":\"counter\",\"values\":[2],\"timestamps\":[1]}\n";
 
 fn put(corpus: &Path, target: &str, name: &Path, body: &[u8]) -> Outcome {
     let folder = corpus.join(target);
