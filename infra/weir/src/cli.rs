@@ -57,6 +57,18 @@ pub(crate) enum Command {
 pub(crate) enum Check {
     /// Check rule files in Prometheus' format: syntax, names, expressions, templates, repeated rules.
     Rules(CheckRules),
+    /// Check Alertmanager configurations: routes, matchers, receivers, inhibition, time intervals.
+    Routing(CheckFiles),
+    /// Check any of Weir's configuration files, each by what it holds: rules, routing, retention, events.
+    Config(CheckFiles),
+}
+
+/// Settings of `weir check routing` and `weir check config`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckFiles {
+    /// Files to check.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// What has unit tests.

@@ -18,8 +18,13 @@ pub(crate) fn mapping(file: Option<&Path>) -> Result<EventMapping> {
             (path.display().to_string(), text)
         }
     };
+    read(&name, &text)
+}
+
+/// Reads and checks a mapping.
+pub(crate) fn read(name: &str, text: &str) -> Result<EventMapping> {
     let mapping: EventMapping =
-        serde_norway::from_str(&text).with_context(|| format!("{name} is no mapping of events"))?;
+        serde_norway::from_str(text).with_context(|| format!("{name} is no mapping of events"))?;
     mapping.check().map_err(anyhow::Error::msg).with_context(|| format!("{name} is no mapping of events"))?;
     Ok(mapping)
 }

@@ -3,6 +3,7 @@
 mod analysis;
 mod banner;
 mod cli;
+mod config_files;
 mod cost;
 mod events;
 mod front;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let up = match cli.command {
         Some(Command::Check(Check::Rules(check))) => return rule_files::check(&check),
+        Some(Command::Check(Check::Routing(check))) => return config_files::check_routing(&check),
+        Some(Command::Check(Check::Config(check))) => return config_files::check_any(&check),
         Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
         Some(Command::Up(up)) => up,
         Some(Command::Rollup(settings)) => return run(roll_up::roll_up(settings)),

@@ -13,6 +13,7 @@ pub use engine::{
     Reach, SampleValue, Stats, Timings, Value, evaluate, evaluate_prepared, prepare,
 };
 pub use parser::{MAX_DEPTH, MAX_QUERY_BYTES, ParseError, parse, parse_duration_ms, parse_selector};
+pub use printer::quote;
 pub use storage::{
     Instead, SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, Storage, StorageError,
 };

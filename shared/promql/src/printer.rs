@@ -270,7 +270,8 @@ fn label(name: &str) -> String {
 }
 
 /// A string in double quotes with Go's escapes.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     text.chars().for_each(|c| push_escaped(&mut out, c, '"'));

@@ -5,7 +5,7 @@ mod explain;
 mod feedback;
 mod file;
 mod run;
-mod serial;
+pub mod serial;
 mod shipped;
 pub mod template;
 mod unit_test;
@@ -32,4 +32,4 @@ pub use run::{
 };
 pub use shipped::shipped;
 pub use unit_test::{Failure, UnitTestFile};
-pub use yaml::Problem;
+pub use yaml::{Problem, read as read_yaml};

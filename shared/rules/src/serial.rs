@@ -1,17 +1,25 @@
 //! How labels, floats and alerts are written as JSON.
 
 /// Labels as an object.
-pub(crate) mod labels {
+pub mod labels {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Deserializer, Serializer};
     use weir_model::Labels;
 
-    pub(crate) fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(labels.iter())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When it is no object of texts.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
         let pairs = BTreeMap::<String, String>::deserialize(deserializer)?;
         Ok(Labels::from_pairs(pairs.into_iter().filter(|(name, _)| !name.is_empty())))
     }

@@ -16,13 +16,27 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn at(place: Location, message: impl Into<String>) -> Self {
+    /// A problem at a place.
+    #[must_use]
+    pub fn at(place: Location, message: impl Into<String>) -> Self {
         Self { line: place.line(), column: place.column(), message: message.into() }
+    }
+
+    /// The problem with its place in a file, as compilers write it.
+    #[must_use]
+    pub fn in_file(&self, file: &str) -> String {
+        match self.line {
+            0 => format!("{file}: {}", self.message),
+            _ => format!("{file}:{}:{}: {}", self.line, self.column, self.message),
+        }
     }
 }
 
 /// Reads a document of a known shape. Unknown members are up to the types to refuse.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+///
+/// # Errors
+/// The first [`Problem`].
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| problem(&error))
 }
 

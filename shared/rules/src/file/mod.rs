@@ -83,11 +83,7 @@ pub struct RuleFileError {
 
 impl RuleFileError {
     fn lines(&self) -> String {
-        let line = |p: &Problem| match p.line {
-            0 => format!("{}: {}", self.file, p.message),
-            _ => format!("{}:{}:{}: {}", self.file, p.line, p.column, p.message),
-        };
-        self.problems.iter().map(line).collect::<Vec<_>>().join("\n")
+        self.problems.iter().map(|problem| problem.in_file(&self.file)).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,0 +1,66 @@
+//! An alert as routing knows it.
+
+use serde::{Deserialize, Serialize};
+use weir_model::Labels;
+
+/// Whether something fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It does.
+    Firing,
+    /// It did.
+    Resolved,
+}
+
+impl Status {
+    /// The word for it in Alertmanager's messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An alert that fires or has been resolved, known by its labels. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Who it is.
+    #[serde(with = "weir_rules::serial::labels")]
+    pub labels: Labels,
+    /// Texts for people.
+    #[serde(with = "weir_rules::serial::labels")]
+    pub annotations: Labels,
+    /// When it began to fire.
+    pub starts_ms: i64,
+    /// When it was resolved; `None` while it fires.
+    pub ends_ms: Option<i64>,
+    /// Where a person sees the expression behind it.
+    pub generator_url: String,
+}
+
+impl Alert {
+    /// What it is at a time.
+    #[must_use]
+    pub fn status(&self, at_ms: i64) -> Status {
+        if self.ends_ms.is_some_and(|end| end <= at_ms) { Status::Resolved } else { Status::Firing }
+    }
+
+    /// Alertmanager's name of it: FNV-1a over its labels, as Prometheus fingerprints label sets.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        // Each name and value is followed by a byte that no UTF-8 text holds.
+        const SEPARATOR: u8 = 0xff;
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut feed = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for (name, value) in self.labels.iter() {
+            name.bytes().for_each(&mut feed);
+            feed(SEPARATOR);
+            value.bytes().for_each(&mut feed);
+            feed(SEPARATOR);
+        }
+        format!("{hash:016x}")
+    }
+}
