@@ -50,7 +50,7 @@ impl Alert {
 
     /// Alertmanager's name of it: FNV-1a over its labels, as Prometheus fingerprints label sets.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> u64 {
         // Each name and value is followed by a byte that no UTF-8 text holds.
         const SEPARATOR: u8 = 0xff;
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -61,6 +61,6 @@ impl Alert {
             value.bytes().for_each(&mut feed);
             feed(SEPARATOR);
         }
-        format!("{hash:016x}")
+        hash
     }
 }

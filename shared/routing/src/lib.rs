@@ -2,12 +2,19 @@
 
 mod alert;
 mod config;
+mod dispatch;
 mod message;
 mod quoted;
+mod silence;
 
 pub use alert::{Alert, Status};
 pub use config::{
     Channel, Config, ConfigError, GroupBy, InhibitRule, Integration, MAX_ENTRIES, MAX_FILE_BYTES, Receiver,
     Route, SecretSource, Text, TimeInterval, all_match, parse_matchers,
 };
+pub use dispatch::{DispatchState, Dispatcher, Due, MAX_GROUPS, Outcome, Round};
 pub use message::{About, Message, Told, rfc3339_ms};
+pub use silence::{
+    MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceMatcher, SilenceState, Silences, WindowsError,
+    parse_windows,
+};

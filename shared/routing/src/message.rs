@@ -122,7 +122,7 @@ impl<'a> Told<'a> {
             starts_at: rfc3339_ms(alert.starts_ms),
             ends_at,
             generator_url: &alert.generator_url,
-            fingerprint: alert.fingerprint(),
+            fingerprint: format!("{:016x}", alert.fingerprint()),
         }
     }
 }

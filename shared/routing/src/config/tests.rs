@@ -21,7 +21,8 @@ fn an_alert_goes_to_the_deepest_routes_that_match() {
         "{BASE}route:\n  receiver: a\n  routes:\n  - match: {{team: x}}\n    receiver: b\n    continue: true\n    routes:\n    - \
          matchers: ['severity=~\"page|call\"', 'b!=c']\n  - match_re: {{team: 'x|y'}}\n  - matchers: [team=x]\n    receiver: b\n"
     ));
-    let rows: [(&[(&str, &str)], &[&str]); 4] = [
+    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let rows: [Row; 4] = [
         (&[], &["a {}"]),
         (&[("team", "x")], &["b {}/{team=\"x\"}", "a {}/{team=~\"x|y\"}"]),
         (
