@@ -3,11 +3,12 @@
 use crate::{RuleFile, RuleFileError};
 
 /// The shipped rule files, by name.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("aggregates.yml", include_str!("../../../infra/config/rules/aggregates.yml")),
     ("alerts.yml", include_str!("../../../infra/config/rules/alerts.yml")),
     ("business.yml", include_str!("../../../infra/config/rules/business.yml")),
     ("collector.yml", include_str!("../../../infra/config/rules/collector.yml")),
+    ("deployments.yml", include_str!("../../../infra/config/rules/deployments.yml")),
     ("kpi.yml", include_str!("../../../infra/config/rules/kpi.yml")),
 ];
 
