@@ -1,4 +1,5 @@
-//! Where alerts go: Alertmanager's configuration file, and what follows from it, as pure logic without I/O.
+//! Where alerts go: Alertmanager's configuration file, and what follows from it, as pure logic.
+//! Only silences have a store, over the bucket's port.
 
 mod alert;
 mod config;
@@ -15,6 +16,6 @@ pub use config::{
 pub use dispatch::{DispatchState, Dispatcher, Due, MAX_GROUPS, Outcome, Round};
 pub use message::{About, Message, Told, rfc3339_ms};
 pub use silence::{
-    MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceMatcher, SilenceState, Silences, WindowsError,
-    parse_windows,
+    MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceMatcher, SilenceState, SilenceStore, Silences,
+    WindowsError, parse_windows,
 };

@@ -28,7 +28,7 @@ pub use file::{
 };
 pub use run::{
     Books, EventError, Job, RuleBook, RuleEvent, RuleLibrary, Run, RunError, RunReport, RunState, Runner,
-    RunnerPorts, StoreError, Tenants,
+    RunnerPorts, StateStore, StoreError, Tenants,
 };
 pub use shipped::shipped;
 pub use unit_test::{Failure, UnitTestFile};

@@ -118,13 +118,18 @@ impl Checker {
     ) -> Vec<Matcher> {
         let mut all = Vec::new();
         for (op, texts) in [(MatchOp::Equal, equal), (MatchOp::Regex, regex)] {
-            for (name, value) in texts {
+            for (name, text) in texts {
                 if !is_label_name(name) {
-                    self.say(value, format!("{name:?} is no label name"));
+                    self.say(text, format!("{name:?} is no label name"));
                 }
-                match Matcher::new(name, op, &value.value) {
+                // Alertmanager anchors these itself, which shows in the keys of groups.
+                let value = match op {
+                    MatchOp::Regex => format!("^(?:{})$", text.value),
+                    _ => text.value.clone(),
+                };
+                match Matcher::new(name, op, &value) {
                     Ok(matcher) => all.push(matcher),
-                    Err(error) => self.say(value, error.to_string()),
+                    Err(error) => self.say(text, error.to_string()),
                 }
             }
         }
@@ -229,7 +234,11 @@ impl Checker {
                 above.repeat_interval_ms,
                 1,
             ),
-            group_by: value.group_by.as_ref().map_or(above.group_by.clone(), |names| self.group_by(names)),
+            // An empty list says nothing, as none does.
+            group_by: match &value.group_by {
+                Some(names) if !names.is_empty() => self.group_by(names),
+                _ => above.group_by.clone(),
+            },
             mute_time_intervals: names(&value.mute_time_intervals),
             active_time_intervals: names(&value.active_time_intervals),
             routes: Vec::new(),

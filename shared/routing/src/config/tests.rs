@@ -24,12 +24,12 @@ fn an_alert_goes_to_the_deepest_routes_that_match() {
     type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
     let rows: [Row; 4] = [
         (&[], &["a {}"]),
-        (&[("team", "x")], &["b {}/{team=\"x\"}", "a {}/{team=~\"x|y\"}"]),
+        (&[("team", "x")], &["b {}/{team=\"x\"}", "a {}/{team=~\"^(?:x|y)$\"}"]),
         (
             &[("team", "x"), ("severity", "page")],
-            &["b {}/{team=\"x\"}/{b!=\"c\",severity=~\"page|call\"}", "a {}/{team=~\"x|y\"}"],
+            &["b {}/{team=\"x\"}/{b!=\"c\",severity=~\"page|call\"}", "a {}/{team=~\"^(?:x|y)$\"}"],
         ),
-        (&[("team", "y")], &["a {}/{team=~\"x|y\"}"]),
+        (&[("team", "y")], &["a {}/{team=~\"^(?:x|y)$\"}"]),
     ];
     for (labels, want) in rows {
         assert_eq!(receivers(&config, labels), want, "{labels:?}");

@@ -10,8 +10,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use weir_model::Labels;
 
 pub use due::Due;
 pub(crate) use inhibit::Inhibitor;
@@ -128,15 +131,7 @@ impl Dispatcher {
                 && silences.muting(&alert.labels, at_ms).is_empty()
         };
         let mut alerts: Vec<Alert> = group.alerts.values().filter(heard).cloned().collect();
-        // The order in Alertmanager's messages.
-        alerts.sort_by(|a, b| {
-            let key = |alert: &Alert, name| alert.labels.get(name).unwrap_or_default().to_owned();
-            (key(a, "job"), key(a, "instance"), &a.labels).cmp(&(
-                key(b, "job"),
-                key(b, "instance"),
-                &b.labels,
-            ))
-        });
+        alerts.sort_by(|a, b| order(&a.labels, &b.labels));
         alerts
     }
 
@@ -179,6 +174,24 @@ impl Dispatcher {
             due.push(Due::new(group, &receiver.name, integration, alerts, key, entry, previous_ms));
         }
     }
+}
+
+/// The order in Alertmanager's messages: by job and instance, alerts without them last; then those of fewer labels
+/// first, and by their values.
+fn order(a: &Labels, b: &Labels) -> Ordering {
+    let by = |name| match (a.get(name), b.get(name)) {
+        (Some(a), Some(b)) => a.cmp(b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    };
+    let by_pairs = || {
+        let mut pairs = a.iter().zip(b.iter());
+        // Who lacks the first name that only one of them has comes first: that is who has the later name there.
+        pairs.find_map(|((n, v), (m, w))| Some(m.cmp(n).then_with(|| v.cmp(w))).filter(|found| found.is_ne()))
+    };
+    by("job")
+        .then_with(|| by("instance"))
+        .then_with(|| a.iter().count().cmp(&b.iter().count()))
+        .then_with(|| by_pairs().unwrap_or(Ordering::Equal))
 }
 
 /// Whether an integration has something new to hear of a group, or is due to hear the same again.

@@ -1,5 +1,6 @@
 //! Silences: created, changed and expired by Alertmanager's rules, or read from a file of maintenance windows.
 
+mod store;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use weir_model::{Labels, MatchOp, Matcher};
 
 use crate::config::all_match;
 
+pub use store::SilenceStore;
 pub use windows::{WindowsError, parse_windows};
 
 /// Most silences, expired ones among them.

@@ -7,7 +7,7 @@ use weir_model::TenantId;
 use weir_platform::Bucket;
 
 use super::groups::key;
-use super::store::{StateStore, StoreError};
+use super::store::{RunState, StateStore, StoreError};
 use crate::evaluate::{GroupState, Settings};
 use crate::file::{Group, RuleFile};
 
@@ -91,7 +91,7 @@ impl RuleBook {
     ) -> Result<Vec<(Arc<Group>, GroupState)>, StoreError> {
         let mut all = Vec::new();
         for job in [Job::Kpi, Job::Alert] {
-            let state = StateStore::new(bucket.clone(), job).latest(tenant, at_ms).await?;
+            let state = StateStore::<RunState>::new(bucket.clone(), job.name()).latest(tenant, at_ms).await?;
             let mut known = state.unwrap_or_default().groups;
             for group in self.groups(job) {
                 let state = known.remove(&key(group)).unwrap_or_default();

@@ -16,7 +16,7 @@ pub use book::{Job, RuleBook};
 pub use event::{EventError, RuleEvent};
 pub use groups::RunReport;
 pub use library::{Books, RuleLibrary};
-pub use store::{RunState, StoreError};
+pub use store::{RunState, StateStore, StoreError};
 
 use std::sync::Arc;
 
@@ -25,7 +25,6 @@ use weir_platform::{Bucket, BucketError, Clock, Stream, StreamError, Telemetry};
 use weir_promql::Storage;
 
 use crate::evaluate::Alert;
-use store::StateStore;
 
 /// The data of tenants, as far as rules need it.
 pub trait Tenants: Send + Sync {
@@ -132,7 +131,7 @@ impl Runner {
         again: bool,
     ) -> Result<Run, RunError> {
         let ports = &self.ports;
-        let store = StateStore::new(ports.bucket.clone(), self.job);
+        let store = StateStore::<RunState>::new(ports.bucket.clone(), self.job.name());
         let state = store.latest(tenant, if again { at_ms - 1 } else { at_ms }).await?.unwrap_or_default();
         if state.at_ms == Some(at_ms) {
             return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
@@ -142,7 +141,7 @@ impl Runner {
         let window_ms = self.job.period_ms();
         let evaluated = groups::run(groups, book.settings(), storage, state, window_ms, at_ms).await?;
         results::put(&*ports.stream, tenant, self.job, &evaluated.samples, ports.clock.now_ms()).await?;
-        store.save(tenant, &evaluated.state).await?;
+        store.save(tenant, at_ms, &evaluated.state).await?;
         store.forget(tenant, at_ms).await?;
         Ok(Run { alerts: evaluated.state.alerts(), report: evaluated.report, repeated: false })
     }

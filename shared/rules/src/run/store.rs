@@ -1,4 +1,4 @@
-//! The state of rules in the bucket: one create-only object for each run.
+//! What a job remembers in the bucket: one create-only object for each run.
 //!
 //! Prometheus restores alerts from the series `ALERTS_FOR_STATE`, which tells since when they are active and
 //! nothing else. A function has no memory between runs at all, so it also needs which series it wrote (to end
@@ -7,13 +7,14 @@
 //! latest one before its own, whichever process wrote it.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_model::TenantId;
 use weir_platform::{Bucket, BucketError};
 
-use super::Job;
 use crate::evaluate::{Alert, GroupState};
 
 /// How long states are kept, for whoever replays a period, in milliseconds.
@@ -66,18 +67,21 @@ pub enum StoreError {
 }
 
 /// States of one job.
-pub(super) struct StateStore {
+pub struct StateStore<S> {
     bucket: Arc<dyn Bucket>,
-    job: Job,
+    job: &'static str,
+    states: PhantomData<fn() -> S>,
 }
 
-impl StateStore {
-    pub(super) fn new(bucket: Arc<dyn Bucket>, job: Job) -> Self {
-        Self { bucket, job }
+impl<S: Serialize + DeserializeOwned> StateStore<S> {
+    /// States that lie in this bucket under the job's name.
+    #[must_use]
+    pub fn new(bucket: Arc<dyn Bucket>, job: &'static str) -> Self {
+        Self { bucket, job, states: PhantomData }
     }
 
     fn prefix(&self, tenant: &TenantId) -> String {
-        format!("rules/tenant={tenant}/{}/", self.job.name())
+        format!("rules/tenant={tenant}/{}/", self.job)
     }
 
     /// Later runs come first in a listing: it ascends, so times count down.
@@ -86,7 +90,10 @@ impl StateStore {
     }
 
     /// The state after the latest run at or before `at_ms`.
-    pub(super) async fn latest(&self, tenant: &TenantId, at_ms: i64) -> Result<Option<RunState>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bucket fails or the object is damaged.
+    pub async fn latest(&self, tenant: &TenantId, at_ms: i64) -> Result<Option<S>, StoreError> {
         let after = self.key(tenant, at_ms.saturating_add(1));
         let found = self.bucket.list(&self.prefix(tenant), Some(&after), 1).await?;
         let Some(object) = found.first() else { return Ok(None) };
@@ -96,15 +103,20 @@ impl StateStore {
         Ok(Some(state))
     }
 
-    /// Keeps the state of a run; one of the same time that is there already stays.
-    pub(super) async fn save(&self, tenant: &TenantId, state: &RunState) -> Result<(), StoreError> {
-        let key = self.key(tenant, state.at_ms.unwrap_or_default());
-        self.bucket.create(&key, encode(state)?.into()).await?;
+    /// Keeps the state of a run at `at_ms`; one of the same time that is there already stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bucket fails or the state is too large.
+    pub async fn save(&self, tenant: &TenantId, at_ms: i64, state: &S) -> Result<(), StoreError> {
+        self.bucket.create(&self.key(tenant, at_ms), encode(state)?.into()).await?;
         Ok(())
     }
 
     /// Deletes states that no replay needs any more, some at a time.
-    pub(super) async fn forget(&self, tenant: &TenantId, at_ms: i64) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bucket fails.
+    pub async fn forget(&self, tenant: &TenantId, at_ms: i64) -> Result<(), StoreError> {
         let after = self.key(tenant, at_ms.saturating_sub(KEPT_MS));
         for object in self.bucket.list(&self.prefix(tenant), Some(&after), MAX_FORGOTTEN).await? {
             self.bucket.delete(&object.key).await?;
@@ -113,7 +125,7 @@ impl StateStore {
     }
 }
 
-fn encode(state: &RunState) -> Result<Vec<u8>, StoreError> {
+fn encode<S: Serialize>(state: &S) -> Result<Vec<u8>, StoreError> {
     let unreadable = |reason: String| StoreError::Damaged { key: String::new(), reason };
     let json = serde_json::to_vec(state).map_err(|error| unreadable(error.to_string()))?;
     if json.len() > MAX_STATE_BYTES {
@@ -126,7 +138,7 @@ fn encode(state: &RunState) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<RunState, String> {
+fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Result<S, String> {
     let (version, rest) = bytes.split_first().ok_or("it is empty")?;
     if *version != VERSION {
         return Err(format!("it is of unknown version {version}"));
@@ -149,10 +161,10 @@ mod tests {
         let group = GroupState { evaluated_ms: Some(7), missed: 2, ..GroupState::default() };
         let state = RunState { at_ms: Some(7), groups: BTreeMap::from([("a;b".to_owned(), group)]) };
         let bytes = encode(&state).unwrap();
-        assert_eq!(decode(&bytes).unwrap(), state);
+        assert_eq!(decode::<RunState>(&bytes).unwrap(), state);
         for end in 0..bytes.len() {
-            assert!(decode(&bytes[..end]).is_err(), "{end}");
+            assert!(decode::<RunState>(&bytes[..end]).is_err(), "{end}");
         }
-        assert!(decode(&[2, 0, 0]).unwrap_err().contains("version 2"));
+        assert!(decode::<RunState>(&[2, 0, 0]).unwrap_err().contains("version 2"));
     }
 }
