@@ -44,7 +44,7 @@ pub struct Priority {
     pub level: Level,
     /// The sum of the parts.
     pub score: f64,
-    /// What gave points, in the order of the table of [`Priority::of`].
+    /// What gave points, in the order of the table at `Priority::of`.
     pub parts: Vec<Part>,
 }
 
