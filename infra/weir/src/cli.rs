@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::analysis::{Detect, ForecastSettings};
 use crate::cost::{Cost, CostSettings};
 use crate::roll_up::RollUp;
+use crate::rule_export::ExportRules;
 use crate::transfer::{Backfill, Export, Import};
 
 /// A metrics platform with no servers to keep.
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Write samples of a running Weir to a file: JSON lines, CSV, OpenMetrics or Parquet.
     Export(Export),
+    /// Write alerting rules as monitors of Datadog.
+    ExportRules(ExportRules),
     /// Send files of samples to a running Weir, as `weir export` and others write them.
     Import(Import),
     /// Send blocks of a Prometheus TSDB to a running Weir.

@@ -10,6 +10,7 @@ mod front;
 mod host;
 mod own_metrics;
 mod roll_up;
+mod rule_export;
 mod rule_files;
 mod rules;
 mod stack;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Up(up)) => up,
         Some(Command::Rollup(settings)) => return run(roll_up::roll_up(settings)),
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
+        Some(Command::ExportRules(settings)) => return rule_export::export(&settings),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),
         Some(Command::Backfill(settings)) => return ended(transfer::backfill(&settings)),
         Some(Command::Cost(settings)) => return ended(cost::cost(&settings)),

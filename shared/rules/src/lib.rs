@@ -1,5 +1,6 @@
 //! Rules: Prometheus' rule files, their evaluation over the engine, what alerts say, and unit tests of rules.
 
+pub mod datadog;
 mod evaluate;
 mod explain;
 mod feedback;

@@ -147,6 +147,12 @@ impl Metric {
 }
 
 impl EventMapping {
+    /// Names of the metrics that events become, as they are declared.
+    pub fn metric_names(&self) -> impl Iterator<Item = &str> {
+        let metrics = self.events.values().flat_map(|mapped| &mapped.metrics);
+        metrics.filter_map(|metric| metric.form().map(|(_, name)| name))
+    }
+
     /// Says what is wrong with the mapping beyond its shape.
     ///
     /// # Errors

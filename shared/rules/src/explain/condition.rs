@@ -26,10 +26,10 @@ pub struct Condition {
 }
 
 /// A comparison on its way to become a condition.
-struct Found<'e> {
-    measured: &'e Expr,
-    op: BinaryOp,
-    threshold: &'e Expr,
+pub(crate) struct Found<'e> {
+    pub(crate) measured: &'e Expr,
+    pub(crate) op: BinaryOp,
+    pub(crate) threshold: &'e Expr,
 }
 
 /// The comparison that gave `value`, or nothing when the expression has none at its top.
@@ -93,7 +93,7 @@ fn looked_through(expr: &Expr) -> Option<&Expr> {
 }
 
 /// A comparison with its measured side on the left: of a number and a vector the vector is measured.
-fn sides(binary: &Binary) -> Found<'_> {
+pub(crate) fn sides(binary: &Binary) -> Found<'_> {
     let number_first = binary.left.value_type() == ValueType::Scalar;
     if number_first && binary.right.value_type() != ValueType::Scalar {
         Found { measured: &binary.right, op: turned(binary.op), threshold: &binary.left }
@@ -139,7 +139,7 @@ fn holds(op: BinaryOp, value: f64, threshold: f64) -> bool {
 }
 
 /// The number that an expression is, if it is one whatever the data.
-fn constant(expr: &Expr) -> Option<f64> {
+pub(crate) fn constant(expr: &Expr) -> Option<f64> {
     match &expr.node {
         Node::Number(number) => Some(*number),
         Node::Paren(inner) => constant(inner),

@@ -17,6 +17,7 @@ use crate::feedback::{FalsePositive, Learned};
 use crate::file::Rule;
 use crate::template::rfc3339;
 pub use condition::Condition;
+pub(crate) use condition::{Found, constant, sides};
 pub use correlate::Correlated;
 use correlate::Neighbourhood;
 pub use guide::{Guide, ImpactLevel};
