@@ -1,11 +1,12 @@
 //! A bucket in memory that fails when told to, before or after the effect of an operation.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use weir_platform::{Bucket, BucketError, Created, MemoryBucket, ObjectInfo};
+use weir_platform::{Bucket, BucketError, Clock, Created, ManualClock, MemoryBucket, ObjectInfo};
 
 use super::Random;
 
@@ -26,6 +27,9 @@ pub(crate) enum Faults {
 pub(crate) struct FaultyBucket {
     inner: MemoryBucket,
     faults: Mutex<Faults>,
+    /// Tells when objects are created, instead of their order.
+    clock: Option<Arc<ManualClock>>,
+    created_ms: Mutex<HashMap<String, i64>>,
 }
 
 enum Verdict {
@@ -35,6 +39,17 @@ enum Verdict {
 }
 
 impl FaultyBucket {
+    /// One whose objects are as old as that clock says.
+    pub(crate) fn timed_by(clock: Arc<ManualClock>) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+
+    fn note(&self, key: &str) {
+        if let Some(clock) = &self.clock {
+            self.created_ms.lock().unwrap().insert(key.to_owned(), clock.now_ms());
+        }
+    }
+
     pub(crate) fn set(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
     }
@@ -98,7 +113,14 @@ impl FaultyBucket {
 #[async_trait]
 impl Bucket for FaultyBucket {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
-        self.run(key, self.inner.create(key, bytes)).await
+        let create = async {
+            let created = self.inner.create(key, bytes).await?;
+            if created == Created::New {
+                self.note(key);
+            }
+            Ok(created)
+        };
+        self.run(key, create).await
     }
 
     async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
@@ -119,7 +141,12 @@ impl Bucket for FaultyBucket {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ObjectInfo>, BucketError> {
-        self.run(prefix, self.inner.list(prefix, after, limit)).await
+        let mut objects = self.run(prefix, self.inner.list(prefix, after, limit)).await?;
+        let created_ms = self.created_ms.lock().unwrap();
+        for object in &mut objects {
+            object.created_ms = created_ms.get(&object.key).copied().unwrap_or(object.created_ms);
+        }
+        Ok(objects)
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {

@@ -33,8 +33,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(options: LakeOptions) -> Self {
-        let bucket = Arc::new(FaultyBucket::default());
         let clock = Arc::new(ManualClock::new(BASE_MS));
+        let bucket = Arc::new(FaultyBucket::timed_by(clock.clone()));
         let lake = Lake::open(bucket.clone(), clock.clone(), options.clone()).await.unwrap();
         Self { bucket, clock, stream: TestStream::default(), acknowledged: [0; SHARDS], lake, options }
     }
