@@ -27,6 +27,8 @@ pub enum ArchiveError {
     Policy { by: String, source: PolicyError },
     #[error("expired data could not be removed")]
     Lake(#[from] LakeError),
+    #[error("an erasure could not be gone on with")]
+    Erasure(#[source] LakeError),
 }
 
 /// The function over its ports.
@@ -44,7 +46,8 @@ impl Archive {
     }
 
     /// Puts the policy in force that `file` holds, given as the name it goes by in the history and its text,
-    /// and removes what has expired at `at_ms`, the time of the schedule. Running twice changes nothing.
+    /// removes what has expired at `at_ms`, the time of the schedule, and goes on with erasures. Running twice
+    /// changes nothing.
     ///
     /// # Errors
     /// [`ArchiveError`] when the policy is refused (then nothing expires by an older one), or the bucket failed.
@@ -64,6 +67,13 @@ impl Archive {
             let policy = parse_policy(text).map_err(refused)?;
             self.lake.set_retention(None, &policy, by).await?;
         }
-        Ok(self.lake.expire(at_ms).await?)
+        let expired = self.lake.expire(at_ms).await;
+        // Neither waits for the other to succeed.
+        let erased = self.lake.continue_erasures().await.map_err(ArchiveError::Erasure);
+        let expired = expired?;
+        for report in erased? {
+            tracing::debug!(?report, "erased");
+        }
+        Ok(expired)
     }
 }

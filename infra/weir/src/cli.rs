@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::analysis::{Detect, ForecastSettings};
 use crate::cost::{Cost, CostSettings};
+use crate::erase::Erase;
 use crate::roll_up::RollUp;
 use crate::rule_export::ExportRules;
 use crate::transfer::{Backfill, Export, Import};
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Backfill(Backfill),
     /// Roll up days of a data folder that no running Weir uses: those that are due, or any range again.
     Rollup(RollUp),
+    /// Erase series from a data folder that no running Weir uses: from every block, rollup and segment.
+    Erase(Erase),
     /// Score each row of a CSV file of `timestamp,value` as it comes: how anomalous it is, from 0 to 1.
     Detect(Detect),
     /// Forecast the next steps of a CSV file of `timestamp,value`, with a 95 % band.

@@ -5,6 +5,7 @@ mod banner;
 mod cli;
 mod config_files;
 mod cost;
+mod erase;
 mod events;
 mod front;
 mod host;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
         Some(Command::Up(up)) => up,
         Some(Command::Rollup(settings)) => return run(roll_up::roll_up(settings)),
+        Some(Command::Erase(settings)) => return run(erase::erase(settings)),
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),
         Some(Command::ExportRules(settings)) => return rule_export::export(&settings),
         Some(Command::Import(settings)) => return ended(transfer::import(&settings)),

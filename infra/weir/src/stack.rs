@@ -96,8 +96,9 @@ pub(crate) async fn run(up: Up) -> Result<()> {
             }
             "Archive" => {
                 let (archive, clock) = (stack.archive.clone(), stack.clock.clone());
-                let file = up.retention.clone();
-                background.spawn(archive_on_schedule(archive, file, schedule.every, clock, stopped.clone()));
+                let (file, stream) = (up.retention.clone(), stack.stream.clone());
+                let (every, stopped) = (schedule.every, stopped.clone());
+                background.spawn(archive_on_schedule(archive, file, stream, every, clock, stopped));
             }
             "Compact" => {
                 background.spawn(compact_on_schedule(stack.compact.clone(), schedule, stopped.clone()));
@@ -380,6 +381,7 @@ async fn roll_up_on_schedule(rollup: Rollup, every: Duration, mut stop: Stop) {
 async fn archive_on_schedule(
     archive: Archive,
     file: Option<PathBuf>,
+    stream: LocalStream,
     every: Duration,
     clock: Arc<dyn Clock>,
     mut stop: Stop,
@@ -387,7 +389,14 @@ async fn archive_on_schedule(
     let mut ticks = tokio::time::interval(every);
     loop {
         tokio::select! {
-            _ = ticks.tick() => run_archive(&archive, file.as_deref(), clock.now_ms()).await,
+            _ = ticks.tick() => {
+                run_archive(&archive, file.as_deref(), clock.now_ms()).await;
+                // What was erased must not stay in records that the lake has long had.
+                let stream = stream.clone();
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || stream.trim_delivered()).await {
+                    tracing::warn!(%error, "delivered records could not be dropped from the stream");
+                }
+            }
             () = stop.said() => return,
         }
     }

@@ -73,6 +73,14 @@ impl LocalStream {
         self.shards.iter().try_for_each(|shard| shard.trim())
     }
 
+    /// Gives up every record that has been delivered, however few they are: for what must not stay.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn trim_delivered(&self) -> io::Result<()> {
+        self.shards.iter().try_for_each(|shard| shard.trim_delivered())
+    }
+
     fn shard_of(&self, partition_key: &str) -> &Arc<Shard> {
         let hash = xxhash_rust::xxh3::xxh3_64(partition_key.as_bytes());
         &self.shards[(hash % self.shards.len() as u64) as usize]

@@ -154,6 +154,11 @@ impl Shard {
         let grown = log.current_bytes() >= TRIM_IDLE_BYTES;
         log.trim(consumed, grown)
     }
+
+    pub(super) fn trim_delivered(&self) -> io::Result<()> {
+        let consumed = lock(&self.state.queue).consumed;
+        lock(&self.state.log).trim(consumed, true)
+    }
 }
 
 fn write_groups(state: &State, requests: &mpsc::Receiver<(Bytes, Reply)>) {
