@@ -33,6 +33,12 @@ pub struct Deployed {
     pub bucket: String,
 }
 
+/// The Python that has ministack, and what reads SAM templates.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    peers::pypi_with("python", "ministack", MINISTACK, &BESIDE)
+}
+
 impl Cloud {
     /// The endpoint that `AWS_ENDPOINT_URL` names, else ministack out of PyPI with its permission checks on.
     /// `None` where that cannot be installed, which in CI is a failure.
@@ -41,7 +47,7 @@ impl Cloud {
     /// When it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let python = peers::pypi_with("python", "ministack", MINISTACK, &BESIDE)?;
+        let python = python()?;
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no folder: {error}"));
         let given = std::env::var("AWS_ENDPOINT_URL").ok();
         let mut cloud = Self { python, folder, url: String::new(), given: given.is_some() };

@@ -1,7 +1,7 @@
 //! Weir's own metrics as log lines that CloudWatch turns into metrics (embedded metric format).
 //!
 //! Every combination of name and dimensions costs by the month, so the only dimension is the function,
-//! and of the labels only `outcome` is kept, as part of the name: a handful of metrics a function.
+//! and of the labels only `outcome` and `state` are kept, as part of the name: a handful of metrics a function.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -53,9 +53,9 @@ impl Emf {
         }
         let mut sums: BTreeMap<String, (MetricType, f64)> = BTreeMap::new();
         for reading in self.telemetry.read() {
-            let outcome = reading.labels.iter().find(|(name, _)| *name == "outcome");
-            let name = match outcome {
-                Some((_, outcome)) => format!("{}_{outcome}", reading.spec.name),
+            let kept = reading.labels.iter().find(|(name, _)| matches!(*name, "outcome" | "state"));
+            let name = match kept {
+                Some((_, value)) => format!("{}_{value}", reading.spec.name),
                 None => reading.spec.name.to_owned(),
             };
             sums.entry(name).or_insert((reading.spec.kind, 0.0)).1 += reading.value;
@@ -89,7 +89,7 @@ mod tests {
         MetricSpec { name: "weir_records_total", help: "Records.", kind: MetricType::Counter };
 
     #[test]
-    fn lines_hold_changes_summed_over_all_labels_but_the_outcome() {
+    fn lines_hold_changes_summed_over_all_labels_but_outcome_and_state() {
         let (telemetry, clock) = (Arc::new(Telemetry::default()), Arc::new(ManualClock::new(1_000)));
         let emf = Emf::new("enrich".to_owned(), telemetry.clone(), clock.clone());
         assert_eq!(emf.line(), None);

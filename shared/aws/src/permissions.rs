@@ -35,7 +35,8 @@ const FEEDBACK: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/feedback
 /// What rules remember from one evaluation to the next.
 const RULE_STATES: &[Permission] = &[("s3:PutObject", "Lake/rules/*"), ("s3:DeleteObject", "Lake/rules/*")];
 
-/// What a function (by its logical id) asks for with a stream, or in direct mode; empty for an unknown one.
+/// What a function (by its logical id) asks for with a stream, or in direct mode, under a key of one's own;
+/// empty for an unknown one.
 #[must_use]
 pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
     // What is acknowledged is in the stream, or else in the lake.
@@ -51,7 +52,15 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         "Kpi" | "Alert" => [&[READER, RULE_STATES], producer].concat(),
         _ => Vec::new(),
     };
-    asked.concat().into_iter().collect()
+    let asked: BTreeSet<Permission> = asked.concat().into_iter().collect();
+    // S3 and Kinesis ask the key in the caller's name.
+    let of_key = |(action, _): &Permission| match *action {
+        "s3:PutObject" | "kinesis:PutRecords" => Some(("kms:GenerateDataKey", "KmsKeyArn")),
+        "s3:GetObject" => Some(("kms:Decrypt", "KmsKeyArn")),
+        _ => None,
+    };
+    let keys: Vec<Permission> = asked.iter().filter_map(of_key).collect();
+    asked.into_iter().chain(keys).collect()
 }
 
 #[cfg(test)]
