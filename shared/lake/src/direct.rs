@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::LakeError;
 use crate::lake::Lake;
 
-/// Shards that writers are spread over: each is one listing to a reader, and a place to race for.
+/// Shards that writers are spread over: each is a place to race for.
 const SHARDS: u64 = 8;
 /// Far from the shards of a real stream, so that a bucket may see both modes.
 const FIRST_SHARD: u32 = 900_000;

@@ -1,5 +1,6 @@
 //! The lake itself: opening it, keeping up with others who write to it, and what all its parts share.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -102,9 +103,7 @@ impl Lake {
             options,
             manifest,
         });
-        for shard in lake.find_shards().await? {
-            lake.read_new_segments(shard).await?;
-        }
+        lake.read_all_new_segments().await?;
         Ok(lake)
     }
 
@@ -151,26 +150,44 @@ impl Lake {
         Ok(lanes.entry(shard).or_default().clone())
     }
 
-    /// The shards that have segments in the bucket.
-    pub(crate) async fn find_shards(&self) -> Result<Vec<ShardId>, LakeError> {
-        let mut shards = Vec::new();
+    /// Reads the segments of all shards that this process does not know yet and that are not compacted.
+    ///
+    /// Each listing costs money and time, so one is made of all shards: enough while it holds every segment
+    /// there is. A shard with more of them is gone on with from what is known of it.
+    pub(crate) async fn read_all_new_segments(&self) -> Result<(), LakeError> {
+        let mut shards = BTreeSet::new();
         let mut after: Option<String> = None;
-        // One listing a shard: from its first segment straight to the end of its folder.
-        for _ in 0..MAX_SHARDS {
-            let page = self.bucket.list(keys::HOT, after.as_deref(), 1).await?;
-            let Some(object) = page.into_iter().next() else { break };
-            after = Some(match keys::parse_segment(&object.key) {
-                Some((shard, _)) => {
-                    shards.push(shard);
-                    format!("{}~", keys::shard_prefix(shard))
+        loop {
+            let page = self.bucket.list(keys::HOT, after.as_deref(), PAGE).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map(|object| object.key.clone());
+            let of_shard = |object: &ObjectInfo| keys::parse_segment(&object.key).map(|(shard, _)| shard);
+            let mut last = None;
+            for objects in page.chunk_by(|a, b| of_shard(a) == of_shard(b)) {
+                last = objects.first().and_then(of_shard);
+                let Some(shard) = last else {
+                    tracing::warn!(
+                        key = objects[0].key,
+                        count = objects.len(),
+                        "objects that are none of the lake's"
+                    );
+                    continue;
+                };
+                shards.insert(shard);
+                if shards.len() > MAX_SHARDS {
+                    let (found, limit) = (shards.len() as u64, MAX_SHARDS as u64);
+                    return Err(LakeError::Limit { what: "shards", found, limit });
                 }
-                None => {
-                    tracing::warn!(key = object.key, "this object is none of the lake's");
-                    object.key
+                for some in objects.chunks(SEGMENTS_AT_A_TIME) {
+                    self.read_segments(shard, some).await?;
                 }
-            });
+            }
+            if !full {
+                return Ok(());
+            }
+            let known = last.and_then(|shard| Some(keys::segment(shard, self.covered_through(shard)?)));
+            after = after.max(known);
         }
-        Ok(shards)
     }
 
     /// Reads the segments of a shard that this process does not know yet and that are not compacted.
@@ -179,38 +196,47 @@ impl Lake {
         let mut listed: Option<String> = None;
         loop {
             let covered = self.covered_through(shard);
-            // A segment is named by its first number, so one that begins at or below what is covered has
-            // been seen: each begins behind the end of the one before. (A damaged one covers nothing.)
             let after = covered.map(|to| keys::segment(shard, to)).max(listed);
             let page = self.bucket.list(&prefix, after.as_deref(), SEGMENTS_AT_A_TIME).await?;
-            let full = page.len() == SEGMENTS_AT_A_TIME;
-            listed = page.last().map(|object| object.key.clone());
-            let read = |object: ObjectInfo| {
-                let bucket = self.bucket.clone();
-                async move {
-                    match bucket.get(&object.key).await {
-                        // Compacted and deleted since the listing.
-                        Err(BucketError::NotFound { .. }) => Ok(None),
-                        other => Ok(Some((object, other?))),
-                    }
-                }
-            };
-            let unknown = page.into_iter().filter(|object| !self.damage.is_known(object));
-            let objects: Vec<Result<Option<(ObjectInfo, Bytes)>, LakeError>> =
-                gather(self.options.concurrency, unknown.map(read)).await?;
-            // One decoded segment at a time: decoded, they take some twenty times the memory.
-            for object in objects {
-                let Some((object, bytes)) = object? else { continue };
-                let Some(decoded) = self.decode_or_pass(object, bytes, shard).await? else { continue };
-                self.set_aside_records(&decoded).await;
-                let records = decoded.records.iter().map(|(sequence, record)| (*sequence, record));
-                let now_ms = self.clock.now_ms();
-                self.state_mut().absorb(&decoded.segment, decoded.bytes, records, now_ms);
-            }
-            if !full {
+            self.read_segments(shard, &page).await?;
+            if page.len() < SEGMENTS_AT_A_TIME {
                 return Ok(());
             }
+            listed = page.last().map(|object| object.key.clone());
         }
+    }
+
+    /// Reads those of some segments of a shard, in order, that are not known yet.
+    async fn read_segments(&self, shard: ShardId, objects: &[ObjectInfo]) -> Result<(), LakeError> {
+        let covered = self.covered_through(shard);
+        // A segment is named by its first number, so one that begins at or below what is covered has been
+        // seen: each begins behind the end of the one before. (A damaged one covers nothing.)
+        let is_new = |object: &&ObjectInfo| {
+            let first = keys::parse_segment(&object.key).map(|(_, first)| first);
+            first > covered && !self.damage.is_known(object)
+        };
+        let read = |object: ObjectInfo| {
+            let bucket = self.bucket.clone();
+            async move {
+                match bucket.get(&object.key).await {
+                    // Compacted and deleted since the listing.
+                    Err(BucketError::NotFound { .. }) => Ok(None),
+                    other => Ok(Some((object, other?))),
+                }
+            }
+        };
+        let objects: Vec<Result<Option<(ObjectInfo, Bytes)>, LakeError>> =
+            gather(self.options.concurrency, objects.iter().filter(is_new).cloned().map(read)).await?;
+        // One decoded segment at a time: decoded, they take some twenty times the memory.
+        for object in objects {
+            let Some((object, bytes)) = object? else { continue };
+            let Some(decoded) = self.decode_or_pass(object, bytes, shard).await? else { continue };
+            self.set_aside_records(&decoded).await;
+            let records = decoded.records.iter().map(|(sequence, record)| (*sequence, record));
+            let now_ms = self.clock.now_ms();
+            self.state_mut().absorb(&decoded.segment, decoded.bytes, records, now_ms);
+        }
+        Ok(())
     }
 
     /// Brings the catalog and the head up to date with what others wrote.
@@ -225,9 +251,7 @@ impl Lake {
         // (that is what the grace period is for), so nothing is missed.
         let catalog = self.manifest.refresh(&self.catalog()).await?;
         self.install(catalog);
-        for shard in self.find_shards().await? {
-            self.read_new_segments(shard).await?;
-        }
+        self.read_all_new_segments().await?;
         self.uncertain.store(false, Ordering::SeqCst);
         self.refreshed_ms.store(began_ms, Ordering::SeqCst);
         Ok(())

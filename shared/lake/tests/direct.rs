@@ -13,9 +13,9 @@ use weir_model::{Batch, FloatSample, Labels, MetricKind, Record, RecordKey, Temp
 use weir_platform::{Bucket, BucketError, Created, ManualClock, MemoryBucket, NewRecord, ObjectInfo, Stream};
 
 /// A bucket that every third time creates an object and says that it was there already: what a writer
-/// sees that tried again after a lost reply.
+/// sees that tried again after a lost reply. Counts its listings of hot segments, too.
 #[derive(Default)]
-struct LosesReplies(MemoryBucket, AtomicU64);
+struct LosesReplies(MemoryBucket, AtomicU64, AtomicU64);
 
 #[async_trait]
 impl Bucket for LosesReplies {
@@ -41,6 +41,7 @@ impl Bucket for LosesReplies {
         limit: usize,
     ) -> Result<Vec<ObjectInfo>, BucketError> {
         tokio::task::yield_now().await;
+        self.2.fetch_add(u64::from(prefix.starts_with("hot/")), Ordering::SeqCst);
         self.0.list(prefix, after, limit).await
     }
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
@@ -49,13 +50,17 @@ impl Bucket for LosesReplies {
 }
 
 fn record(key: Option<RecordKey>) -> NewRecord {
+    // One shard for all: the worst case.
+    record_of("one", key)
+}
+
+fn record_of(sender: &str, key: Option<RecordKey>) -> NewRecord {
     let mut batch = Batch::new();
     let labels = Labels::from_pairs([("__name__", "hits")]);
     let series = batch.push_series(labels.borrowed(), MetricKind::Counter, Temporality::Delta);
     batch.floats.push(FloatSample { series, timestamp_ms: 1_000, value: 1.0 });
     let record = Record { tenant: TenantId::default(), key, received_ms: 1_000, batch };
-    // One shard for all: the worst case.
-    NewRecord { partition_key: "one".to_owned(), data: record.encode().unwrap().into() }
+    NewRecord { partition_key: sender.to_owned(), data: record.encode().unwrap().into() }
 }
 
 async fn open(bucket: &Arc<LosesReplies>, keep_hot: bool) -> Arc<Lake> {
@@ -106,5 +111,24 @@ async fn compaction_goes_on_although_replies_are_lost() {
         stream.put(vec![record(None)]).await.unwrap();
         let report = lake.compact(CompactMode::Full).await;
         assert!(report.is_ok(), "round {round}: {report:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_the_lake_is_one_listing_of_all_shards_and_one_more_for_a_thousand_segments() {
+    let bucket = Arc::new(LosesReplies::default());
+    let stream = DirectStream::new(open(&bucket, false).await);
+    let mut put = 0;
+    for (senders, rounds, listings) in [(40, 1, 1), (1, 1_000, 2)] {
+        for _ in 0..rounds {
+            for sender in 0..senders {
+                stream.put(vec![record_of(&sender.to_string(), None)]).await.unwrap();
+                put += 1;
+            }
+        }
+        bucket.2.store(0, Ordering::SeqCst);
+        let lake = open(&bucket, true).await;
+        assert_eq!(lake.hot().samples, put);
+        assert_eq!(bucket.2.load(Ordering::SeqCst), listings);
     }
 }

@@ -158,8 +158,8 @@ pub(super) mod tests {
             ("Kinesis: shards", 10.95),
             ("Kinesis: records in", 8.76 * 0.014),
             ("S3: objects written", 2708.0 * 0.005),
-            // Before each segment one; for each query and run the manifest, two to find the shard, and the shard.
-            ("S3: listings", (2628.0 + 4.0 * 448.0) * 0.005),
+            // Before each segment one; for each query and run the manifest, and 1,200 hot segments in two.
+            ("S3: listings", (2628.0 + 3.0 * 448.0) * 0.005),
             ("S3: reads", (4.0 * 2628.0 + 4480.0) * 0.0004),
             ("S3: storage", 17.52e9 * 1.11 * 1.2 * 12.0 / 1_073_741_824.0 * 0.023),
             ("Scheduler", 0.0),
@@ -207,9 +207,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn where_much_is_read_direct_mode_never_pays() {
-        // A query takes 18 listings in direct mode and 4 with a shard: 14 more for each of 438,000 queries,
-        // at 0.005 a thousand, are 30 dollars, and a shard with its enrich invocations costs about 15.
-        assert_eq!(direct_pays(15.0, &terms()), None);
+    fn a_little_load_is_cheaper_in_direct_mode_however_much_is_asked() {
+        // A look at the lake is as many listings in both modes; what differs is paid by the write.
+        for queries_per_minute in [0.0, 10.0, 1_000.0] {
+            let mut terms = terms();
+            terms.assumptions.queries_per_minute = queries_per_minute;
+            let pays = direct_pays(15.0, &terms).unwrap();
+            assert_eq!(pays.from.series, 1.0, "{queries_per_minute}");
+            assert!(pays.to.series > 1_000.0, "{queries_per_minute}: {}", pays.to.series);
+        }
     }
 }

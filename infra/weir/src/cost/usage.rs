@@ -22,6 +22,12 @@ const RECORD_BYTES: f64 = 1_048_576.0;
 const ON_DEMAND_SHARDS: f64 = 4.0;
 /// Most shards of hot segments that direct mode spreads writers over.
 const DIRECT_SHARDS: f64 = 8.0;
+/// How long a hot segment is there: until it is compacted, and a grace period longer.
+const HOT_SECONDS: f64 = 1_200.0;
+/// Keys that S3 lists at once.
+const LISTED_KEYS: f64 = 1_000.0;
+/// Bytes of a line of the HTTP API's access log.
+const ACCESS_LOG_BYTES: f64 = 250.0;
 /// Megabytes of memory for which a function has one processor.
 const MB_PER_PROCESSOR: f64 = 1769.0;
 
@@ -118,9 +124,11 @@ impl Usage {
         let reads = queries + d.scheduled_runs;
         let read_waits = queries * a.query_wait_ms / 1e3 + d.scheduled_runs * a.scheduled_wait_seconds;
 
-        // Each look at the lake lists the manifest, finds the shards (one listing each and one that ends), and
-        // lists each shard.
+        // Each look at the lake lists the manifest, and all hot segments; a shard with more than a listing holds
+        // is gone on with from what is known of it.
         let hot_shards = if mode == Mode::Direct { DIRECT_SHARDS } else { shards };
+        let kept = segments / MONTH_SECONDS * HOT_SECONDS;
+        let lists_per_look = 2.0 + (kept / LISTED_KEYS).floor().min(hot_shards);
         Self {
             write_requests,
             metered_requests: write_requests * (request_bytes / METERED_REQUEST_BYTES).ceil().max(1.0)
@@ -138,14 +146,16 @@ impl Usage {
             reading_gb_seconds: reads * a.query_cpu_ms / 1e3 * gb_seconds_per_cpu_second
                 + read_waits * memory_gb,
             s3_writes: segments + d.scheduled_runs * a.writes_per_scheduled_run,
-            s3_lists: segments * a.lists_per_segment + reads * (2.0 + 2.0 * hot_shards),
+            s3_lists: segments * a.lists_per_segment + reads * lists_per_look,
             s3_reads: segments * a.readers + reads * a.gets_per_query,
             stored_gb: samples
                 * a.stored_bytes_per_sample
                 * (1.0 + a.rollup_bytes_ratio)
                 * a.retention_months
                 / GB,
-            log_gb: invocations * a.log_bytes_per_invocation / GB,
+            log_gb: (invocations * a.log_bytes_per_invocation
+                + (write_requests + queries) * ACCESS_LOG_BYTES)
+                / GB,
         }
     }
 }
