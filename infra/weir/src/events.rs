@@ -99,6 +99,25 @@ mod tests {
     }
 
     #[test]
+    fn what_transactions_and_services_say_become_gauges() {
+        let business = series(
+            r#"{"event_type": "business", "region": "eu", "transaction_amount": 12.5, "acquisition_cost": 0, "churn_risk": 0.2}"#,
+        );
+        let tags = r#"business_unit="default", geography="eu", product="default""#;
+        let want =
+            [format!("churn_probability{{{tags}}} 0.2"), format!("revenue_per_transaction{{{tags}}} 12.5")];
+        assert_eq!(business, want);
+        let performance = series(
+            r#"{"event_type": "performance", "service_name": "pay", "requests_per_second": 40, "error_rate": 0.01}"#,
+        );
+        let tags = r#"endpoint="unknown", method="unknown", service="pay""#;
+        assert_eq!(
+            performance,
+            [format!("error_rate{{{tags}}} 0.01"), format!("throughput_rps{{{tags}}} 40")]
+        );
+    }
+
+    #[test]
     fn other_events_become_what_they_always_did() {
         let found = series(r#"{"event_type": "prediction_completed", "duration_ms": 5}"#);
         assert_eq!(found, ["prediction_completed_duration_ms", "prediction_completed_total 1"]);
