@@ -11,6 +11,7 @@ mod results;
 mod store;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use book::{Job, RuleBook};
 pub use event::{EventError, RuleEvent};
@@ -25,6 +26,7 @@ use weir_platform::{Bucket, BucketError, Clock, Stream, StreamError, Telemetry};
 use weir_promql::Storage;
 
 use crate::evaluate::Alert;
+use crate::feedback::{FeedbackLog, Learned};
 
 /// The data of tenants, as far as rules need it.
 pub trait Tenants: Send + Sync {
@@ -78,7 +80,8 @@ pub enum RunError {
 pub struct Run {
     /// Counts.
     pub report: RunReport,
-    /// Every alert that is active or was resolved within fifteen minutes, for whoever notifies.
+    /// Every alert that is active or was resolved within fifteen minutes, for whoever notifies. Those that have
+    /// fired say what they mean in annotations named `weir_…` (`weir_priority`, `weir_condition`, `weir_plot_url` …).
     pub alerts: Vec<Alert>,
     /// True when this event was handled before and nothing was done.
     pub repeated: bool,
@@ -134,7 +137,8 @@ impl Runner {
         let store = StateStore::<RunState>::new(ports.bucket.clone(), self.job.name());
         let state = store.latest(tenant, if again { at_ms - 1 } else { at_ms }).await?.unwrap_or_default();
         if state.at_ms == Some(at_ms) {
-            return Ok(Run { alerts: state.alerts(), repeated: true, ..Run::default() });
+            let alerts = self.told(tenant, book, &state, at_ms).await;
+            return Ok(Run { alerts, repeated: true, ..Run::default() });
         }
         let groups = book.groups(self.job);
         let storage = ports.tenants.storage(tenant);
@@ -143,6 +147,22 @@ impl Runner {
         results::put(&*ports.stream, tenant, self.job, &evaluated.samples, ports.clock.now_ms()).await?;
         store.save(tenant, at_ms, &evaluated.state).await?;
         store.forget(tenant, at_ms).await?;
-        Ok(Run { alerts: evaluated.state.alerts(), report: evaluated.report, repeated: false })
+        let alerts = self.told(tenant, book, &evaluated.state, at_ms).await;
+        Ok(Run { alerts, report: evaluated.report, repeated: false })
+    }
+
+    /// The alerts as notifications tell them. Feedback that cannot be read is no reason to be silent.
+    async fn told(&self, tenant: &TenantId, book: &RuleBook, state: &RunState, at_ms: i64) -> Vec<Alert> {
+        let fires = |alert: &Alert| alert.fired_at_ms.is_some();
+        let learned = if state.alerts().iter().any(fires) {
+            FeedbackLog::new(self.ports.bucket.clone()).learned(tenant).await.unwrap_or_else(|error| {
+                tracing::warn!(%tenant, %error, "feedback on alerts cannot be read; they are told without it");
+                Learned::default()
+            })
+        } else {
+            Learned::default()
+        };
+        let url = &self.library.settings().external_url;
+        told::told(book.groups(self.job), state, self.library.guide(), url, &learned, at_ms)
     }
 }

@@ -123,6 +123,24 @@ async fn an_event_delivered_twice_is_handled_once() {
 }
 
 #[tokio::test]
+async fn alerts_that_have_fired_say_what_they_mean_and_repeats_say_the_same() {
+    let rules = "groups: [{name: g, rules: [{alert: High, expr: load > 1, for: 1m, annotations: {weir_priority: mine}}]}]";
+    let world = world(rules, "load 2 2 2 2 0 0", Job::Alert);
+    let told = |run: &Run, name: &str| run.alerts[0].annotations.get(name).map(str::to_owned);
+    let pending = run(&world.runner, MINUTE, false).await.unwrap();
+    assert_eq!(told(&pending, "weir_condition"), None);
+    let firing = run(&world.runner, 2 * MINUTE, false).await.unwrap();
+    let condition = "load is 2, limit > 1 (2.00 times the limit)".to_owned();
+    assert_eq!(told(&firing, "weir_condition"), Some(condition.clone()));
+    assert_eq!(told(&firing, "weir_priority"), Some("mine".to_owned()), "the rule's own word comes first");
+    assert_eq!(told(&firing, "weir_false_positive_probability"), Some("0.25".to_owned()));
+    let again = run(&world.runner, 2 * MINUTE, false).await.unwrap();
+    assert_eq!((again.repeated, &again.alerts), (true, &firing.alerts));
+    let resolved = run(&world.runner, 5 * MINUTE, false).await.unwrap();
+    assert_eq!((resolved.report.firing, told(&resolved, "weir_condition")), (0, Some(condition)));
+}
+
+#[tokio::test]
 async fn a_time_can_be_evaluated_again() {
     let world = world(ALERT, "load 2x9", Job::Alert);
     for minute in 1..=3 {
