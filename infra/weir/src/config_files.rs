@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use weir_routing::Config;
-use weir_rules::RuleFile;
+use weir_rules::{Guide, RuleFile};
 
 use crate::banner::{complain, say};
 use crate::cli::CheckFiles;
@@ -66,9 +66,12 @@ fn any(name: &str, text: &str) -> Result<String> {
     } else if member("events") {
         crate::events::read(name, text)?;
         Ok("mapping of events".to_owned())
+    } else if member("impacts") || member("business_hours") || member("plot_url") {
+        let guide = Guide::parse(text).map_err(|problem| anyhow::anyhow!("{name}:{problem}"))?;
+        Ok(format!("what alerts mean: {} impacts", guide.impact_count()))
     } else {
         bail!(
-            "{name}: neither rules (groups), routing (route), retention (retention_policies) nor events (events)"
+            "{name}: neither rules (groups), routing (route), retention (retention_policies), events (events) nor impacts (impacts)"
         )
     }
 }
@@ -83,6 +86,7 @@ mod tests {
             (include_str!("../../config/routing.yml"), "routing with"),
             (include_str!("../../config/retention.yaml"), "retention policies: 3 classes"),
             (include_str!("../../config/events.yml"), "mapping of events"),
+            (include_str!("../../config/impact.yml"), "what alerts mean: 13 impacts"),
             (include_str!("../../config/rules/alerts.yml"), "rules: "),
         ];
         for (text, want) in rows {
@@ -91,6 +95,7 @@ mod tests {
         let rows = [
             ("x: 1\n", "neither rules"),
             ("route: {receiver: a}\n", ": undefined receiver"),
+            ("impacts:\n- {match: {}, level: low, says: x}\n", "file:2:"),
             ("retention_policies:\n  a:\n    raw_retention: soon\n", "file:3: "),
         ];
         for (text, want) in rows {

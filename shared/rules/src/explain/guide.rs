@@ -138,6 +138,12 @@ impl Guide {
         Ok(Self { hours, plot_url: plot_url.transpose()?, impacts })
     }
 
+    /// Number of its entries.
+    #[must_use]
+    pub fn impact_count(&self) -> usize {
+        self.impacts.len()
+    }
+
     /// Whether people work at this time; nothing where the guide does not say when they do.
     pub(super) fn in_business_hours(&self, at_ms: i64) -> Option<bool> {
         let hours = self.hours.as_ref()?;
