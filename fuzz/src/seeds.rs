@@ -30,6 +30,16 @@ const QUERIES: [&str; 12] = [
     "count_values(\"v\", x @ 1609746000.5 offset -1h30m)",
 ];
 
+/// Every form of a template.
+const TEMPLATES: [&str; 6] = [
+    "{{ $labels.job }} is at {{ $value | humanize }} of {{ printf \"%08.3f|%-5s|%q\" $value \"x\" \"y\" }}",
+    "{{ range $i, $s := query \"up{job=\\\"a\\\"}\" }}{{ $i }} {{ .Labels.job }} {{ .Value }}{{ else }}none{{ end }}",
+    "{{- with query \"a\" | first -}} {{ value . }} {{ label \"job\" . }} {{- else -}} x {{ end }}",
+    "{{ define \"t\" }}{{ .arg0 }}{{ end }}{{ template \"t\" (args 1 2) }}",
+    "{{ if and (gt $value 1.0) (not (eq $labels.zone \"b\")) }}{{ humanizePercentage 0.5 }}{{ else if true }}y{{ end }}",
+    "{{ reReplaceAll \"(a)\" \"$1b\" $labels.job | toUpper }} {{ humanizeDuration 3.5 }} {{ sortByLabel \"job\" (query \"x\") | len }}",
+];
+
 libfuzzer_sys::fuzz_target!(init: write_and_end(), |_body: &[u8]| {});
 
 fn write_and_end() {
@@ -111,6 +121,16 @@ fn write(fixtures: &Path, corpus: &Path) -> Outcome {
             let seed = [&[kind], chunk.content].concat();
             put(corpus, "tsdb", Path::new(&format!("chunk-{number}-{part}")), &seed)?;
         }
+    }
+    for entry in fs::read_dir(fixtures.join("../../infra/config/rules"))? {
+        let path = entry?.path();
+        let target = if path.to_string_lossy().contains(".test.") { "rule_tests" } else { "rules" };
+        put(corpus, target, &path, &fs::read(&path)?)?;
+    }
+    let guide = fixtures.join("../../infra/config/impact.yml");
+    put(corpus, "rules", &guide, &fs::read(&guide)?)?;
+    for (index, text) in TEMPLATES.iter().enumerate() {
+        put(corpus, "template", Path::new(&format!("{index}")), text.as_bytes())?;
     }
     for (index, query) in QUERIES.iter().enumerate() {
         put(corpus, "promql", Path::new(&format!("{index}")), query.as_bytes())?;
