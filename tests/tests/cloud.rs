@@ -19,10 +19,13 @@ fn now_s() -> f64 {
 }
 
 /// Posts until the answer is not one that asks to be sent again, as senders do.
+const ADMIN_KEY: &str = "the-key-of-this-test";
+
 fn send(deployed: &Deployed, path: &str, key: &str, body: &str) -> Value {
     let started = Instant::now();
     loop {
-        let headers = [("content-type", "text/plain"), ("idempotency-key", key)];
+        let admin = format!("Bearer {ADMIN_KEY}");
+        let headers = [("content-type", "text/plain"), ("idempotency-key", key), ("authorization", &admin)];
         let reply = http::post(&format!("{}{path}", deployed.api), &headers, body.as_bytes());
         match reply {
             Ok(reply) if reply.status == 200 => return reply.json(),
@@ -41,7 +44,7 @@ fn value(deployed: &Deployed, expr: &str) -> Option<f64> {
 #[test]
 fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail() {
     let Some(cloud) = Cloud::start() else { return };
-    let deployed = cloud.deploy(STACK, &[]);
+    let deployed = cloud.deploy(STACK, &[&format!("AdminKey={ADMIN_KEY}")]);
     let _mapping = cloud.event_source();
     // Refused, done in part, and done with the reply lost: of each stream and bucket call some.
     let (_proxy, proxy) = cloud.faults(&json!([
@@ -81,6 +84,8 @@ fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail(
     peers::wait_until("all samples are there", 120, || found() == (wanted, wanted));
 
     // The schedule's function by hand: hot segments become blocks, and the answers stay.
+    let closed = http::post(&format!("{}/api/v1/admin/compact", deployed.api), &[], b"");
+    assert_eq!(closed.unwrap().status, 401, "without the admin key");
     send(&deployed, "/api/v1/admin/compact", "-", "");
     assert_eq!(found(), (wanted, wanted));
     let refused = http::post(&format!("{}/api/v1/import/prometheus", deployed.api), &[], b"{");

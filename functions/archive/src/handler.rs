@@ -34,7 +34,9 @@ pub enum ArchiveError {
 /// The function over its ports.
 #[derive(Clone)]
 pub struct Archive {
-    lake: Arc<Lake>,
+    pub(crate) lake: Arc<Lake>,
+    /// Where the policy of all tenants comes from, if it is a file.
+    pub(crate) policy_file: Option<Arc<str>>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -42,7 +44,14 @@ impl Archive {
     /// Wires the function.
     #[must_use]
     pub fn new(lake: Arc<Lake>, telemetry: Arc<Telemetry>) -> Self {
-        Self { lake, telemetry }
+        Self { lake, policy_file: None, telemetry }
+    }
+
+    /// Refuses changes of the policy of all tenants by anything but runs with that file: the next run would
+    /// undo them.
+    #[must_use]
+    pub fn ruled_by(self, file: &str) -> Self {
+        Self { policy_file: Some(file.into()), ..self }
     }
 
     /// Puts the policy in force that `file` holds, given as the name it goes by in the history and its text,

@@ -1,6 +1,7 @@
-//! The archive function: takes over retention policies from a file, and takes out of the lake what has expired.
+//! The archive function: takes over retention policies from a file or a request, and takes out of the lake what has expired.
 
 mod handler;
+mod http;
 mod policy_file;
 
 pub use handler::{Archive, ArchiveError};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
 use weir_lake::{Ages, Condition, RetentionClass, RetentionPolicy};
 
 /// Largest file, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// The class of the series that no other class has.
 const DEFAULT: &str = "default";
 
@@ -111,9 +112,75 @@ fn age(text: Option<&Spanned<String>>) -> Result<Option<i64>, PolicyError> {
     parsed.ok_or_else(refused).map(Some)
 }
 
+/// A policy in the form of its file, which [`parse_policy`] reads back.
+pub(crate) fn policy_form(policy: &RetentionPolicy) -> Value {
+    let mut classes = Map::new();
+    for class in &policy.classes {
+        let mut form = ages_form(&class.ages);
+        let (mut metrics, mut selectors) = (Vec::new(), Vec::new());
+        for conditions in &class.any_of {
+            match conditions.as_slice() {
+                [only] if only.label == "__name__" && only.op == "=~" => metrics.push(json!(only.value)),
+                all => {
+                    let all = all.iter().map(|c| format!("{}{}{:?}", label(&c.label), c.op, c.value));
+                    selectors.push(json!(format!("{{{}}}", all.collect::<Vec<_>>().join(", "))));
+                }
+            }
+        }
+        for (name, list) in [("metrics", metrics), ("match", selectors)] {
+            if !list.is_empty() {
+                form.insert(name.to_owned(), list.into());
+            }
+        }
+        classes.insert(class.name.clone(), form.into());
+    }
+    if policy.default != Ages::default() {
+        classes.insert(DEFAULT.to_owned(), ages_form(&policy.default).into());
+    }
+    json!({ "retention_policies": classes })
+}
+
+fn ages_form(ages: &Ages) -> Map<String, Value> {
+    let fields = [
+        ("raw_retention", ages.raw_ms),
+        ("aggregated_1m_retention", ages.aggregated_1m_ms),
+        ("aggregated_1h_retention", ages.aggregated_1h_ms),
+        ("aggregated_1d_retention", ages.aggregated_1d_ms),
+    ];
+    fields.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), json!(age_text(ms?))))).collect()
+}
+
+/// A label's name in a selector: in quotes unless it is a plain one.
+fn label(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_plain = name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit());
+    if is_plain { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// Milliseconds in the largest unit that gives a whole number.
+fn age_text(ms: i64) -> String {
+    let units = [("y", 365 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let whole = units.into_iter().find(|(_, unit)| ms % unit == 0);
+    let (name, unit) = whole.unwrap_or(("ms", 1));
+    format!("{}{name}", ms / unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_in_the_form_of_its_file_reads_back_the_same() {
+        let policy = |text: &str| parse_policy(text).unwrap();
+        for text in [
+            include_str!("../../../infra/config/retention.yaml"),
+            "retention_policies: {}",
+            "retention_policies:\n  default: { raw_retention: 90m }\n  a:\n    metrics: ['a.\"\\d+']\n    match: ['{a=\"\\\\\\n\\\"ü\", \"b.c\"!~\"x|\"}', 'up{job!=\"\"}']\n    aggregated_1d_retention: 3600001ms\n",
+        ] {
+            let form = policy_form(&policy(text)).to_string();
+            assert_eq!(policy(&form), policy(text), "{form}");
+        }
+    }
 
     #[test]
     fn the_shipped_example_has_the_classes_and_ages_it_names() {

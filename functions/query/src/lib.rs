@@ -3,6 +3,7 @@
 //! `router` takes the routes of the API's table to their modules, which have the routes' names. All of them
 //! answer in Prometheus' own JSON, so a Prometheus data source needs the URL alone.
 
+mod admin;
 mod answer;
 mod batch;
 mod cache;

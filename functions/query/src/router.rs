@@ -19,7 +19,7 @@ use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
-    batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read, rules, status,
+    admin, batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read, rules, status,
     syntax, targets,
 };
 
@@ -193,6 +193,8 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
         "status_runtimeinfo" => Ok(status::runtime_info(query)),
         "status_tsdb" => status::cardinality(query, asked).await,
         "status_walreplay" => Ok(status::replay()),
+        "admin_statistics" => admin::statistics(query, asked).await,
+        "admin_storage" => admin::storage(query, asked).await,
         "openapi" => Ok(json_response(weir_api::document().to_string().into_bytes())),
         "healthy" => Ok("Weir is healthy.\n".into_response()),
         "ready" => Ok("Weir is ready.\n".into_response()),

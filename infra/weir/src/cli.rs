@@ -127,6 +127,11 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_RETENTION", value_name = "FILE")]
     pub(crate) retention: Option<PathBuf>,
 
+    /// Key that requests to /api/v1/admin/ must have, as `Authorization: Bearer KEY`; without one, only this
+    /// machine is answered there.
+    #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) admin_key: Option<String>,
+
     /// Do not listen for StatsD on UDP.
     #[arg(long, env = "WEIR_NO_STATSD")]
     pub(crate) no_statsd: bool,

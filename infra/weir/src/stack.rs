@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use axum::Router;
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use weir_api::AdminGate;
 use weir_archive::Archive;
 use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
@@ -112,9 +114,10 @@ pub(crate) async fn run(up: Up) -> Result<()> {
     banner::welcome(&up, listen, statsd);
 
     let mut serving_stopped = stopped.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        serving_stopped.said().await;
-    });
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            serving_stopped.said().await;
+        });
     let serving = tokio::spawn(async move { serving.await });
     signal().await?;
     banner::say("stopping: draining what is under way");
@@ -169,6 +172,7 @@ struct Stack {
     compact: Compact,
     rollup: Rollup,
     archive: Archive,
+    admin: AdminGate,
     query: Query,
     rules: RuleFunctions,
 }
@@ -190,7 +194,10 @@ impl Stack {
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let rollup = Rollup::new(lake.clone(), telemetry.clone());
-        let archive = Archive::new(lake.clone(), telemetry.clone());
+        let mut archive = Archive::new(lake.clone(), telemetry.clone());
+        if let Some(file) = &up.retention {
+            archive = archive.ruled_by(&format!("file {}", file.display()));
+        }
         let limits = &up.limits;
         let options = QueryOptions {
             timeout: limits.query_timeout,
@@ -228,6 +235,7 @@ impl Stack {
             compact,
             rollup,
             archive,
+            admin: AdminGate::local(up.admin_key.as_deref())?,
             query,
             rules,
         })
@@ -238,8 +246,10 @@ impl Stack {
             ("Ingest", weir_ingest::router(self.ingest.clone())),
             ("Query", weir_query::router(self.query.clone())),
             ("Compact", self.compact.clone().router()),
+            ("Archive", self.archive.clone().router()),
         ]);
-        front::router(&self.wiring, &functions, self.telemetry.clone())
+        let routes = front::router(&self.wiring, &functions, self.telemetry.clone())?;
+        Ok(self.admin.clone().guard(routes))
     }
 
     fn event_source(&self) -> EventSource {

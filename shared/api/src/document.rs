@@ -168,7 +168,10 @@ fn media(types: &[&str]) -> impl Iterator<Item = (String, Value)> {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "The request is at fault; for bodies of samples: part of it was refused, the rest is stored.",
+        401 => "The admin key is missing or wrong.",
+        403 => "There is no admin key, and the request does not come from this machine.",
         404 => "There is no such thing.",
+        409 => "Something else decides it.",
         413 => "The body is too large.",
         415 => "The type or encoding of the body is not known.",
         422 => "The query cannot be answered; a bound may have been passed.",

@@ -9,7 +9,7 @@ pub(crate) fn error() -> Value {
         "required": ["status", "errorType", "error"],
         "properties": {
             "status": { "const": "error" },
-            "errorType": { "enum": ["bad_data", "execution", "timeout", "canceled", "unavailable", "internal", "not_found", "conflict", "too_large"] },
+            "errorType": { "enum": ["bad_data", "execution", "timeout", "canceled", "unavailable", "internal", "not_found", "conflict", "too_large", "unauthorized", "forbidden"] },
             "error": { "type": "string" },
             "accepted": accepted_counts(),
             "rejected": count(),
@@ -340,6 +340,77 @@ pub(crate) fn health() -> Value {
 /// What a compaction did.
 pub(crate) fn compacted() -> Value {
     object(&[("compacted", json!({ "type": "object" })), ("garbage", json!({ "type": "object" }))])
+}
+
+/// A retention policy in the form of its file.
+fn policy() -> Value {
+    object(&[("retention_policies", json!({ "type": "object" }))])
+}
+
+/// One change of a policy.
+fn retention_change() -> Value {
+    object(&[("version", count()), ("changed_at", text()), ("changed_by", text()), ("policy", policy())])
+}
+
+/// The policy in force and its history.
+pub(crate) fn retention() -> Value {
+    let mut retention =
+        object(&[("own", json!({ "type": "boolean" })), ("history", list(retention_change()))]);
+    retention["properties"]["policy"] = policy();
+    object(&[("status", json!({ "const": "success" })), ("retention", retention)])
+}
+
+/// That a policy is in force, since when and instead of what.
+pub(crate) fn retention_update() -> Value {
+    let mut update = retention_change();
+    update["properties"]["changed"] = json!({ "type": "boolean" });
+    update["properties"]["previous_policy"] = policy();
+    object(&[("status", json!({ "const": "success" })), ("retention_update", update)])
+}
+
+/// What came in over a range, what is stored, and how queries fare.
+pub(crate) fn metrics_statistics() -> Value {
+    let of_tenant = object(&[
+        ("tenant", text()),
+        ("samples", count()),
+        ("samples_per_second", number()),
+        ("active_series", count()),
+    ]);
+    let ingestion =
+        object(&[("samples", count()), ("samples_per_second", number()), ("tenants", list(of_tenant))]);
+    let queries = object(&[
+        ("requests", count()),
+        ("failed", count()),
+        ("average_ms", number()),
+        ("samples_read", count()),
+        ("since", text()),
+    ]);
+    let statistics = object(&[
+        ("timestamp", text()),
+        ("time_range", object(&[("start", text()), ("end", text())])),
+        ("ingestion", ingestion),
+        ("storage", list(tier_usage())),
+        ("query_performance", queries),
+    ]);
+    object(&[("status", json!({ "const": "success" })), ("metrics_statistics", statistics)])
+}
+
+fn tier_usage() -> Value {
+    object(&[
+        ("tier", json!({ "enum": ["hot", "raw", "1m", "1h", "1d"] })),
+        ("objects", count()),
+        ("size_bytes", count()),
+        ("samples", count()),
+        ("series", count()),
+    ])
+}
+
+/// What each tier and tenant holds.
+pub(crate) fn metrics_storage() -> Value {
+    let of_tenant = object(&[("tenant", text()), ("tiers", list(tier_usage()))]);
+    let storage =
+        object(&[("timestamp", text()), ("tiers", list(tier_usage())), ("tenants", list(of_tenant))]);
+    object(&[("status", json!({ "const": "success" })), ("metrics_storage", storage)])
 }
 
 /// An OpenAPI document.

@@ -92,7 +92,7 @@ async fn finish(request: Request<Body>, next: Next) -> Response {
 
 /// Prometheus' headers, every origin being allowed as it is by default there: who may ask is the business
 /// of whatever authenticates, and nothing here goes by cookies.
-fn allow_origins(headers: &mut HeaderMap) {
+pub(crate) fn allow_origins(headers: &mut HeaderMap) {
     for (name, value) in [
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,

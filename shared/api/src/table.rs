@@ -9,6 +9,7 @@ pub enum Function {
     Ingest,
     Query,
     Compact,
+    Archive,
     /// `weir up` itself: what only one process on one machine has.
     Local,
 }
@@ -21,6 +22,7 @@ impl Function {
             Self::Ingest => Some("Ingest"),
             Self::Query => Some("Query"),
             Self::Compact => Some("Compact"),
+            Self::Archive => Some("Archive"),
             Self::Local => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+use weir_api::{ADMIN_KEY_VARIABLE, AdminGate, ShortKey};
 use weir_lake::{DirectStream, Lake, LakeError, LakeOptions};
 use weir_platform::{Bucket, Clock, Stream, SystemClock, Telemetry};
 
@@ -12,14 +13,14 @@ use crate::emf::Emf;
 use crate::stream::{KinesisOptions, KinesisStream};
 
 /// The variables that functions read besides those that Lambda sets; template.yaml sets them all.
-pub const VARIABLES: [&str; 3] = ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG"];
+pub const VARIABLES: [&str; 4] = ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG", ADMIN_KEY_VARIABLE];
 
 /// How old what a function knows of the lake may be before it looks again: each look is a few requests.
 const REFRESH_MS: i64 = 1_000;
 /// Memory of a function that does not say.
 const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
 
-/// A variable is missing.
+/// A variable is missing or of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It is not set, or empty.
@@ -28,15 +29,20 @@ pub enum SettingsError {
         /// Its name.
         name: &'static str,
     },
+    /// The admin key is one that could be guessed.
+    #[error(transparent)]
+    AdminKey(#[from] ShortKey),
 }
 
 /// A function's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `WEIR_BUCKET`: the bucket that holds the lake.
     pub bucket: String,
     /// `WEIR_STREAM`: the Kinesis stream; without one, `ingest` writes to the lake itself.
     pub stream: Option<String>,
+    /// `WEIR_ADMIN_KEY`: who may use the admin API.
+    pub admin: AdminGate,
     /// `WEIR_LOG`: what is logged, as tracing's filters say it.
     pub log: String,
     /// The function's name, as Lambda says.
@@ -49,14 +55,15 @@ impl Settings {
     /// Reads the variables.
     ///
     /// # Errors
-    /// [`SettingsError`] when there is no bucket.
+    /// [`SettingsError`] when there is no bucket, or the admin key is short.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let [bucket, stream, log] = VARIABLES;
+        let [bucket, stream, log, admin_key] = VARIABLES;
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let memory = set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|mib| mib.parse::<usize>().ok());
         Ok(Self {
             bucket: set(bucket).ok_or(SettingsError::Missing { name: bucket })?,
             stream: set(stream),
+            admin: AdminGate::cloud(set(admin_key).as_deref())?,
             log: set(log).unwrap_or_else(|| "info".to_owned()),
             function: set("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "weir".to_owned()),
             memory_bytes: memory.map_or(DEFAULT_MEMORY_BYTES, |mib| mib.saturating_mul(1 << 20)),

@@ -38,6 +38,7 @@ mod snapshots;
 mod state;
 mod statistics;
 pub mod table;
+mod usage;
 
 pub use append::{Appended, Incoming};
 pub use cardinality::Cardinality;
@@ -57,3 +58,4 @@ pub use retention::{
 pub use rollup::{RollupProgress, RollupReport, RollupWish, TierReader, TierSelection, TierWish};
 pub use select::{LakeSelection, Selection, SeriesInfo};
 pub use statistics::{HotState, Statistics, TenantStatistics};
+pub use usage::{StorageTier, TierUsage, Usage};
