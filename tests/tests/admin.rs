@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a step that fails fails the test")]
 
 use serde_json::Value;
-use weir_tests::{Weir, http};
+use weir_tests::{Weir, http, peers};
 
 const KEY: &str = "correct horse battery staple";
 const RETENTION: &str = "/api/v1/admin/metrics/retention";
@@ -59,6 +59,7 @@ fn a_policy_posted_hides_at_once_is_versioned_and_says_who_changed_what() {
     assert_eq!(weir.post("/api/v1/import/prometheus", &[], lines.as_bytes()).unwrap().status, 200);
     let counted =
         |name: &str| weir.value_at(&format!("sum(count_over_time({name}[7d]))"), now as f64).unwrap();
+    peers::wait_until("what was written is visible", 5, || counted("other") == Some(1.0));
     assert_eq!(counted("trade_x"), Some(2.0));
 
     let yaml = "retention_policies:\n  high_frequency:\n    metrics: ['trade_.*']\n    raw_retention: 24h\n";
@@ -126,18 +127,16 @@ fn statistics_and_storage_count_what_came_in_by_tenant_and_tier() {
             weir.post("/api/v1/import/prometheus", &[("X-Scope-OrgID", tenant)], lines.as_bytes()).unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-    for (step, young, aged) in [("hot", "hot", "hot"), ("compacted", "raw", "raw")] {
+    let hot = || weir.get("/api/v1/admin/metrics/storage?tier=hot").unwrap().json();
+    let written = || hot()["metrics_storage"]["tiers"][0]["samples"] == 12;
+    peers::wait_until("what was written is visible", 5, written);
+    for (step, tier_name) in [("hot", "hot"), ("compacted", "raw")] {
         let storage = weir.get("/api/v1/admin/metrics/storage").unwrap().json()["metrics_storage"].clone();
-        let tier =
-            |name: &str| storage["tiers"].as_array().unwrap().iter().find(|t| t["tier"] == name).cloned();
-        let (young, aged) = (tier(young).unwrap(), tier(aged).unwrap());
-        assert_eq!(
-            (young["samples"].as_u64(), aged["series"].as_u64()),
-            (Some(12), Some(4)),
-            "{step}: {storage}"
-        );
-        assert!(young["size_bytes"].as_u64() > Some(0), "{storage}");
-        assert!(aged["oldest"].as_str() < aged["newest"].as_str(), "{storage}");
+        let tiers = storage["tiers"].as_array().unwrap();
+        let tier = tiers.iter().find(|tier| tier["tier"] == tier_name).unwrap();
+        assert_eq!((&tier["samples"], &tier["series"]), (&12.into(), &4.into()), "{step}: {storage}");
+        assert!(tier["size_bytes"].as_u64() > Some(0), "{storage}");
+        assert!(tier["oldest"].as_str() < tier["newest"].as_str(), "{storage}");
         let statistics =
             weir.get(&format!("/api/v1/admin/metrics/statistics?end={}", now + 1)).unwrap().json();
         let ingestion = &statistics["metrics_statistics"]["ingestion"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_model::{Aggregate, TenantId, Tier};
 
 use crate::error::LakeError;
-use crate::head::TenantHead;
+use crate::head::{TenantHead, TimeRange};
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, TenantBlocks};
 
@@ -92,7 +92,7 @@ pub struct Usage {
 
 impl Lake {
     /// What each tier holds of each tenant (or of one), and how many samples have timestamps from `range_ms.0`
-    /// to `range_ms.1`, both inclusive. Costs a walk over the manifest's blocks and the hot series.
+    /// to `range_ms.1`, both inclusive. Costs a walk over the manifest's blocks and the hot samples.
     ///
     /// # Errors
     /// [`LakeError`] when the bucket fails.
@@ -132,13 +132,14 @@ impl Lake {
 fn of_head(head: &TenantHead, range_ms: (i64, i64)) -> (TierUsage, u64) {
     let mut hot = TierUsage::default();
     let mut in_range = 0;
+    let range = TimeRange { start_ms: range_ms.0, end_ms: range_ms.1 };
     for series in head.series.iter().filter(|series| !series.is_empty()) {
         let (first, last) = series.bounds();
         hot.samples += series.len() as u64;
         hot.bytes += series.memory_bytes() as u64;
         hot.series += 1;
         hot.widen(first, last);
-        in_range += share(series.len() as u64, (first, last), range_ms);
+        in_range += series.len_within(range) as u64;
     }
     (hot, in_range)
 }

@@ -116,6 +116,18 @@ impl HeadSeries {
         self.floats.len() + self.rare.as_ref().map_or(0, |r| r.histograms.len() + r.sets.len())
     }
 
+    /// Number of samples of the range as they came.
+    pub(crate) fn len_within(&self, range: TimeRange) -> usize {
+        if range.start_ms <= self.min_ms && self.max_ms <= range.end_ms {
+            return self.len();
+        }
+        let rare = self.rare.iter().flat_map(|r| {
+            let histograms = r.histograms.iter().map(|s| s.0);
+            histograms.chain(r.sets.iter().map(|s| s.0))
+        });
+        self.floats.iter().map(|s| s.at).chain(rare).filter(|at| range.contains(*at)).count()
+    }
+
     /// Memory of the samples in bytes, sketches and histograms not counted exactly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let rare = self.rare.as_ref().map_or(0, |r| r.histograms.len() * 256 + r.sets.len() * 512);
