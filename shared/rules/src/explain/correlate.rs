@@ -69,36 +69,33 @@ impl<'a> Neighbourhood<'a> {
         // The alert itself is among the later ones.
         let neighbours =
             neighbours.chain(after.iter().take_while(near_enough(alert)).take(MAX_NEIGHBOURS + 1));
-        let mut found: Vec<Correlated> =
-            neighbours.filter(near).filter_map(|other| self.compare(alert, other)).collect();
-        found.sort_by(|a, b| b.strength.total_cmp(&a.strength).then_with(|| a.id.cmp(&b.id)));
+        let strong = |other: &&'a Alert| self.strength(alert, other).map(|strength| (strength, *other));
+        let mut found: Vec<(f64, &Alert)> = neighbours.filter(near).filter_map(strong).collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.labels.cmp(&b.1.labels)));
         found.truncate(MAX_TOLD);
-        found
-    }
-
-    fn compare(&self, alert: &Alert, other: &Alert) -> Option<Correlated> {
-        let all = self.by_start.len() as f64;
-        let mut information = 0.0;
-        let mut shared = Vec::new();
-        for (name, value) in telling(&alert.labels) {
-            if other.labels.get(name) == Some(value) {
-                let with_it = self.common.get(&(name, value)).copied().unwrap_or(1);
-                information += (1.0 + all / with_it as f64).ln();
-                shared.push(name.to_owned());
-            }
-        }
-        if shared.is_empty() {
-            return None;
-        }
-        let apart_ms = (alert.active_at_ms - other.active_at_ms).abs() as f64;
-        Some(Correlated {
+        let tell = |(strength, other): (f64, &Alert)| Correlated {
             id: identity(other),
             alertname: other.labels.get(ALERT_NAME).unwrap_or_default().to_owned(),
             active_at: rfc3339(other.active_at_ms),
-            shared,
-            strength: information / (1.0 + apart_ms / HALF_APART_MS),
-        })
+            shared: shared(alert, other).map(|(name, _)| name.to_owned()).collect(),
+            strength,
+        };
+        found.into_iter().map(tell).collect()
     }
+
+    /// How strongly two alerts belong together; nothing for those that share no label.
+    fn strength(&self, alert: &Alert, other: &Alert) -> Option<f64> {
+        let all = self.by_start.len() as f64;
+        let information = |pair| (1.0 + all / self.common.get(&pair).copied().unwrap_or(1) as f64).ln();
+        let information = shared(alert, other).map(information).reduce(|a, b| a + b)?;
+        let apart_ms = (alert.active_at_ms - other.active_at_ms).abs() as f64;
+        Some(information / (1.0 + apart_ms / HALF_APART_MS))
+    }
+}
+
+/// The telling labels that two alerts have alike.
+fn shared<'l>(alert: &'l Alert, other: &Alert) -> impl Iterator<Item = (&'l str, &'l str)> {
+    telling(&alert.labels).filter(|(name, value)| other.labels.get(name) == Some(*value))
 }
 
 fn near_enough(alert: &Alert) -> impl Fn(&&&Alert) -> bool {
