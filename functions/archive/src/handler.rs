@@ -37,6 +37,8 @@ pub struct Archive {
     pub(crate) lake: Arc<Lake>,
     /// Where the policy of all tenants comes from, if it is a file.
     pub(crate) policy_file: Option<Arc<str>>,
+    /// True where work goes on after an answer, as it does not in a Lambda.
+    at_once: bool,
     telemetry: Arc<Telemetry>,
 }
 
@@ -44,7 +46,7 @@ impl Archive {
     /// Wires the function.
     #[must_use]
     pub fn new(lake: Arc<Lake>, telemetry: Arc<Telemetry>) -> Self {
-        Self { lake, policy_file: None, telemetry }
+        Self { lake, policy_file: None, at_once: false, telemetry }
     }
 
     /// Refuses changes of the policy of all tenants by anything but runs with that file: the next run would
@@ -52,6 +54,25 @@ impl Archive {
     #[must_use]
     pub fn ruled_by(self, file: &str) -> Self {
         Self { policy_file: Some(file.into()), ..self }
+    }
+
+    /// Begins erasures as soon as they are asked for; otherwise the next run does.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self { at_once: true, ..self }
+    }
+
+    /// Begins an erasure that has been recorded, if it may.
+    pub(crate) fn begin(&self, number: u64) {
+        if !self.at_once {
+            return;
+        }
+        let lake = self.lake.clone();
+        tokio::spawn(async move {
+            if let Err(error) = lake.run_erasure(number, |_| ()).await {
+                tracing::error!(number, %error, "an erasure stopped; the next run of archive goes on with it");
+            }
+        });
     }
 
     /// Puts the policy in force that `file` holds, given as the name it goes by in the history and its text,

@@ -1,4 +1,4 @@
-//! The function's HTTP side: retention policies, told and changed.
+//! The function's HTTP side: retention policies, told and changed; erasures in a file of their own.
 
 use axum::Json;
 use axum::Router;
@@ -22,27 +22,29 @@ const MAX_LISTED: usize = 100;
 const MAX_NAME_BYTES: usize = 100;
 
 /// A refused request.
-struct Refused {
-    status: StatusCode,
-    kind: &'static str,
-    message: String,
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
 }
 
 impl Refused {
-    fn bad_data(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_data(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", message: message.into() }
     }
 }
 
 impl From<LakeError> for Refused {
     fn from(error: LakeError) -> Self {
-        if let LakeError::Refused { reason } = error {
-            return Self::bad_data(reason);
+        match error {
+            LakeError::Refused { reason } => return Self::bad_data(reason),
+            LakeError::Limit { .. } => {
+                let (status, message) = (StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
+                return Self { status, kind: "execution", message };
+            }
+            _ => {}
         }
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "the retention policy could not be read or changed"
-        );
+        tracing::error!(error = &error as &dyn std::error::Error, "a request to the archive function failed");
         let message = "the lake could not answer; try again, and see the log".to_owned();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "unavailable", message }
     }
@@ -57,26 +59,27 @@ impl IntoResponse for Refused {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Parameters {
+pub(crate) struct Parameters {
     tenant: Option<String>,
+    pub(crate) number: Option<String>,
     by: Option<String>,
     limit: Option<String>,
 }
 
 impl Parameters {
-    fn of(uri: &Uri) -> Result<Self, Refused> {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Refused> {
         serde_urlencoded::from_str(uri.query().unwrap_or(""))
             .map_err(|error| Refused::bad_data(format!("the parameters cannot be read: {error}")))
     }
 
-    fn tenant(&self) -> Result<Option<TenantId>, Refused> {
+    pub(crate) fn tenant(&self) -> Result<Option<TenantId>, Refused> {
         let name = self.tenant.as_deref().filter(|name| !name.is_empty());
         let invalid = |error| Refused::bad_data(format!("invalid parameter \"tenant\": {error}"));
         name.map(|name| TenantId::new(name).map_err(invalid)).transpose()
     }
 
     /// Who asks, and how the gate knows: the one is said, the other sure.
-    fn by(&self, admitted: Option<&Admitted>) -> Result<String, Refused> {
+    pub(crate) fn by(&self, admitted: Option<&Admitted>) -> Result<String, Refused> {
         let how = admitted.map_or("the API", |admitted| admitted.name());
         let Some(name) = self.by.as_deref().filter(|name| !name.is_empty()) else {
             return Ok(how.to_owned());
@@ -111,6 +114,8 @@ impl Archive {
             async move {
                 let done = match route.id {
                     "admin_set_retention" => archive.change(request).await,
+                    "admin_erase" => archive.erase(request).await,
+                    "admin_erasures" => archive.tell_erasures(request.uri().clone()).await,
                     _ => archive.tell(request.uri().clone()).await,
                 };
                 done.unwrap_or_else(IntoResponse::into_response)

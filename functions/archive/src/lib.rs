@@ -1,5 +1,6 @@
 //! The archive function: takes over retention policies from a file or a request, and takes out of the lake what has expired.
 
+mod erasures;
 mod handler;
 mod http;
 mod policy_file;

@@ -194,7 +194,7 @@ impl Stack {
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let rollup = Rollup::new(lake.clone(), telemetry.clone());
-        let mut archive = Archive::new(lake.clone(), telemetry.clone());
+        let mut archive = Archive::new(lake.clone(), telemetry.clone()).at_once();
         if let Some(file) = &up.retention {
             archive = archive.ruled_by(&format!("file {}", file.display()));
         }

@@ -136,7 +136,7 @@ fn body(route: &Route) -> Option<Value> {
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, success) = match route.answer {
-        Answer::Json(schema) | Answer::JsonOrNothing(schema) => (
+        Answer::Json(schema) | Answer::JsonOrNothing(schema) | Answer::JsonOrAccepted(schema) => (
             "200",
             json!({ "description": "Done.", "content": { "application/json": { "schema": schema() } } }),
         ),
@@ -153,6 +153,10 @@ fn responses(route: &Route) -> Value {
     responses.insert(status.to_owned(), success);
     if let Answer::JsonOrNothing(_) = route.answer {
         responses.insert("204".to_owned(), json!({ "description": "Nothing to say." }));
+    }
+    if let Answer::JsonOrAccepted(schema) = route.answer {
+        let content = json!({ "application/json": { "schema": schema() } });
+        responses.insert("202".to_owned(), json!({ "description": "Recorded.", "content": content }));
     }
     for failure in route.failures {
         let told = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });

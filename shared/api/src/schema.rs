@@ -368,6 +368,40 @@ pub(crate) fn retention_update() -> Value {
     object(&[("status", json!({ "const": "success" })), ("retention_update", update)])
 }
 
+/// A request to erase.
+pub(crate) fn erase() -> Value {
+    let flag = || json!({ "type": "boolean" });
+    json!({
+        "type": "object",
+        "required": ["matcher"],
+        "properties": { "matcher": text(), "dry_run": flag(), "drop_unreadable": flag() },
+        "additionalProperties": false,
+        "example": { "matcher": "{user_id=\"4711\"}", "dry_run": true },
+    })
+}
+
+/// What is asked of erasures, and what became of them.
+pub(crate) fn erasures() -> Value {
+    let counts = json!({ "type": "object", "additionalProperties": object(&[
+        ("examined", count()), ("rewritten", count()), ("dropped", count()), ("samples", count()),
+        ("exemplars", count()), ("unreadable", count()),
+    ]) });
+    let mut erasure = object(&[
+        ("number", count()),
+        ("tenant", text()),
+        ("matchers", list(text())),
+        ("by", text()),
+        ("requested_at", text()),
+        ("state", json!({ "enum": ["running", "watched", "settled"] })),
+        ("watched_until", text()),
+        ("counts", counts.clone()),
+    ]);
+    erasure["properties"]["done_at"] = text();
+    let mut answer = object(&[("status", json!({ "const": "success" })), ("erasures", list(erasure))]);
+    answer["properties"]["dry_run"] = counts;
+    answer
+}
+
 /// What came in over a range, what is stored, and how queries fare.
 pub(crate) fn metrics_statistics() -> Value {
     let of_tenant = object(&[

@@ -127,6 +127,8 @@ pub enum Answer {
     MediaOrJson(&'static [&'static str], fn() -> Value),
     /// JSON as the schema says, or 204 when there is nothing to say.
     JsonOrNothing(fn() -> Value),
+    /// JSON of this schema, with 202 when the work goes on after the answer.
+    JsonOrAccepted(fn() -> Value),
     /// 204.
     Empty,
 }

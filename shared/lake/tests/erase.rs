@@ -170,7 +170,7 @@ mod erase {
         assert_eq!(keys_by_kind(&world, USERS[0]).await.join(", "), all, "the proof sees them all");
         let (before, team_b) = (answers(&world.lake, "default").await, answers(&world.lake, "team-b").await);
         let preview = world.lake.preview_erasure(&world.wish(USERS[0])).await.unwrap();
-        assert_eq!(world.lake.erasures(&TenantId::default()), []);
+        assert_eq!(world.lake.erasures(&TenantId::default()).await.unwrap(), []);
 
         // Team b has a user of that name, too.
         let asked = world.lake.request_erasure(&world.wish(USERS[0])).await.unwrap();
@@ -262,7 +262,7 @@ mod erase {
             world.lake.erasure(&TenantId::default(), number).await.unwrap().as_ref(),
             Some(&settled[0])
         );
-        assert_eq!(world.lake.erasures(&TenantId::default()), []);
+        assert_eq!(world.lake.erasures(&TenantId::default()).await.unwrap(), []);
         let elsewhere = TenantId::new("team-b").unwrap();
         assert_eq!(world.lake.erasure(&elsewhere, number).await.unwrap(), None);
     }

@@ -61,6 +61,34 @@ pub(super) static ROUTES: &[Route] = &[
     ])
     .body(Body::Media(&[("application/yaml", POLICY), ("application/json", "")]))
     .failures(&[400, 401, 403, 409, 413, 503]),
+    Route::new(
+        "admin_erase",
+        Function::Archive,
+        POST,
+        "/api/v1/admin/metrics/erase",
+        "Has series erased from everything that is stored: recorded at once, done by the next run of archive. With dry_run, says how many objects hold some of them.",
+        Answer::JsonOrAccepted(schema::erasures),
+    )
+    .tag("admin")
+    .parameters(&[
+        TENANT,
+        Parameter::query("by", Kind::Text, "Who asks, for the report; up to 100 bytes.").example("anna"),
+    ])
+    .body(Body::Json(schema::erase))
+    .failures(&[400, 401, 403, 413, 422, 503]),
+    admin(
+        "admin_erasures",
+        Function::Archive,
+        GET,
+        "/api/v1/admin/metrics/erase",
+        "What became of erasures: of one, or of all that are under way or watched.",
+        schema::erasures,
+    )
+    .parameters(&[
+        TENANT,
+        Parameter::query("number", Kind::Whole(1), "Only the erasure of this number, settled ones too.").example("7"),
+    ])
+    .failures(&[400, 401, 403, 404, 503]),
     admin(
         "admin_statistics",
         Function::Query,

@@ -188,10 +188,13 @@ impl Lake {
     }
 
     /// The erasures of a tenant that are under way or watched, ascending by number.
-    #[must_use]
-    pub fn erasures(&self, tenant: &TenantId) -> Vec<ErasureReport> {
+    ///
+    /// # Errors
+    /// [`LakeError`] when others write to the lake, too, and the bucket fails.
+    pub async fn erasures(&self, tenant: &TenantId) -> Result<Vec<ErasureReport>, LakeError> {
+        self.refresh_for_query().await?;
         let catalog = self.catalog();
         let own = catalog.erasures.values().filter(|erasure| erasure.tenant == *tenant);
-        own.map(|erasure| ErasureReport::of(erasure, false)).collect()
+        Ok(own.map(|erasure| ErasureReport::of(erasure, false)).collect())
     }
 }
