@@ -42,7 +42,7 @@ pub struct Kpi {
 }
 
 impl Kpi {
-    /// Wires the function: a runner of [XX
+    /// Wires the function: a runner of [`weir_rules::Job::Kpi`].
     #[must_use]
     pub fn new(runner: Runner) -> Self {
         Self { runner }
