@@ -35,6 +35,17 @@ fn event(method: &str, path: &str, query: &str, headers: &[(&str, &str)], body: 
     lambda_http::request::from_str(&event.to_string()).unwrap()
 }
 
+/// The files of events/ whose names begin so.
+fn examples(begin: &str) -> Vec<(String, Request)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let examples = files.filter(|file| file.file_name().to_string_lossy().starts_with(begin)).map(|file| {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        (file.file_name().to_string_lossy().into_owned(), lambda_http::request::from_str(&text).unwrap())
+    });
+    examples.collect()
+}
+
 /// What `lambda_http::run` asks of a service, so that a router that stops fitting stops compiling.
 async fn invoke(router: axum::Router, request: Request) -> (u16, String) {
     let response = router.oneshot(request).await.unwrap();
@@ -61,16 +72,24 @@ async fn the_routers_answer_api_gateway_events() {
     assert_eq!((status, answer.contains("\"samples\":1")), (200, true), "{answer}");
     assert_eq!(stream.waiting().1, 1);
     let (status, answer) =
-        invoke(ingest, event("POST", "/api/v1/import/prometheus", "", &[], Some(b"{"))).await;
+        invoke(ingest.clone(), event("POST", "/api/v1/import/prometheus", "", &[], Some(b"{"))).await;
     assert_eq!((status, answer.contains("line 1")), (400, true), "{answer}");
+    for (name, event) in examples("ingest-") {
+        let (status, answer) = invoke(ingest.clone(), event).await;
+        assert_eq!(status, if name.contains("remote-write") { 204 } else { 200 }, "{name}: {answer}");
+    }
 
     let bucket = Arc::new(MemoryBucket::new());
     let lake = Lake::open(bucket, clock.clone(), LakeOptions::default()).await.unwrap();
     let query = weir_query::router(Query::new(lake, clock, telemetry, QueryOptions::default()));
     let (status, answer) =
-        invoke(query, event("GET", "/api/v1/query", "query=1%2B1&time=7", &[], None)).await;
+        invoke(query.clone(), event("GET", "/api/v1/query", "query=1%2B1&time=7", &[], None)).await;
     assert_eq!(
         (status, answer.as_str()),
         (200, r#"{"status":"success","data":{"resultType":"scalar","result":[7,"2"]}}"#)
     );
+    for (name, event) in examples("query-") {
+        let (status, answer) = invoke(query.clone(), event).await;
+        assert_eq!((status, answer.contains("success")), (200, true), "{name}: {answer}");
+    }
 }

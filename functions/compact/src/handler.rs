@@ -110,3 +110,14 @@ async fn compact_now(compact: &Compact) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_an_event() {
+        let example = include_str!("../../../events/compact-schedule.json");
+        assert_eq!(serde_json::from_str::<CompactEvent>(example).unwrap(), CompactEvent::default());
+    }
+}

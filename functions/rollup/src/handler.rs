@@ -103,6 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_examples_are_events() {
+        let read = |text| serde_json::from_str::<RollupEvent>(text).unwrap();
+        assert_eq!(read(include_str!("../../../events/rollup-schedule.json")), RollupEvent::default());
+        let again = read(include_str!("../../../events/rollup-again.json"));
+        assert_eq!(again.to_ms.unwrap() - again.from_ms.unwrap(), 86_400_000);
+    }
+
+    #[test]
     fn events_say_what_to_roll_up() {
         let of = |text: &str| wish(serde_json::from_str(text).unwrap());
         let scheduled = of("{}").unwrap();

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_example_of_a_scheduled_event_has_a_time() {
         let event: RuleEvent =
-            serde_json::from_str(include_str!("../../../events/schedule-rules.json")).unwrap();
+            serde_json::from_str(include_str!("../../../events/kpi-schedule.json")).unwrap();
         assert_eq!(event, RuleEvent::scheduled(event.at_ms().unwrap()));
     }
 

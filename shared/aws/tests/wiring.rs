@@ -185,3 +185,21 @@ fn the_dashboard_is_json_and_shows_every_function() {
         assert!(shown.count() >= 2, "{name}");
     }
 }
+
+#[test]
+fn every_function_has_example_events_of_the_shape_that_its_schedule_sends() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+    for (name, function) in functions(true) {
+        let begin = format!("{}-", name.to_lowercase());
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name());
+        let files: Vec<String> = files.filter_map(|file| file.into_string().ok()).collect();
+        assert!(files.iter().any(|file| file.starts_with(&begin)), "events/ has no {begin}….json");
+        for (_, event) in function["Events"].as_mapping().into_iter().flatten() {
+            let Some(input) = event["Properties"].get("Input") else { continue };
+            let example = std::fs::read_to_string(folder.join(format!("{begin}schedule.json"))).unwrap();
+            let read =
+                |text: &str| serde_json::from_str::<BTreeMap<String, serde_json::Value>>(text).unwrap();
+            assert!(read(&example).keys().eq(read(input.as_str().unwrap()).keys()), "{name}");
+        }
+    }
+}
