@@ -175,7 +175,7 @@ mod tests {
         for text in [
             include_str!("../../../infra/config/retention.yaml"),
             "retention_policies: {}",
-            "retention_policies:\n  default: { raw_retention: 90m }\n  a:\n    metrics: ['a.\"\\d+']\n    match: ['{a=\"\\\\\\n\\\"ü\", \"b.c\"!~\"x|\"}', 'up{job!=\"\"}']\n    aggregated_1d_retention: 3600001ms\n",
+            "retention_policies:\n  default: { raw_retention: 90m }\n  a:\n    metrics: ['a.\"\\d+']\n    match: ['{a=\"\\\\\\n\\\"ü\", \"b.c\"!~\"x|\"}', 'up{job!=\"\"}']\n    raw_retention: 3600001ms\n",
         ] {
             let form = policy_form(&policy(text)).to_string();
             assert_eq!(policy(&form), policy(text), "{form}");

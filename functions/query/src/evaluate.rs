@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::json;
 use weir_platform::Telemetry;
@@ -18,6 +19,9 @@ use crate::router::{Asked, Inner, Query, json_response};
 
 /// Series times steps up to which a query is evaluated on the thread that serves it.
 const SMALL_POINTS: usize = 1_000;
+
+/// The header that says what an answer was read from.
+const TIER_HEADER: &str = "weir-tier";
 
 /// `/api/v1/query`
 pub(crate) async fn instant(query: &Query, asked: &Asked) -> Result<Response, ApiError> {
@@ -109,6 +113,7 @@ async fn run(
     let telemetry = inner.telemetry.clone();
     let cache = inner.results.clone();
     let small = work.is_small();
+    let tier = work.tier();
     let work = move || {
         // The turn ends with the work, which may outlast a client that has gone.
         let _turn = turn;
@@ -123,7 +128,11 @@ async fn run(
             ApiError::new(Kind::Internal, "the query could not be evaluated; see the log")
         })?
     };
-    Ok(json_response(done.map_err(query_error)?))
+    let mut response = json_response(done.map_err(query_error)?);
+    if let Some(tier) = tier {
+        response.headers_mut().insert(TIER_HEADER, HeaderValue::from_static(tier));
+    }
+    Ok(response)
 }
 
 /// A query with all that its answer is made of: what is to be evaluated, and what is known of it already.
@@ -182,6 +191,17 @@ impl Work {
             && series.saturating_mul(steps) <= SMALL_POINTS
     }
 
+    /// What the answer is read from: the one resolution, `mixed` for several, `cache` for what was evaluated
+    /// before; `None` when nothing is read at all. Of an answer that is kept in part, the rest counts.
+    fn tier(&self) -> Option<&'static str> {
+        if self.parts.is_empty() {
+            return Some("cache");
+        }
+        let mut tiers = self.parts.iter().flat_map(Prepared::tiers);
+        let first = tiers.next()?;
+        Some(if tiers.all(|tier| tier == first) { first } else { "mixed" })
+    }
+
     /// Evaluates, puts the answer together and writes it.
     fn finish(
         self,
@@ -191,6 +211,7 @@ impl Work {
         cache: Option<&ResultCache>,
         telemetry: &Telemetry,
     ) -> Result<Vec<u8>, QueryError> {
+        let tier = self.tier();
         let Self { question, plan, parts } = self;
         let answers = parts.iter().map(weir_promql::evaluate_prepared).collect::<Result<Vec<_>, _>>()?;
         let read: u64 = answers.iter().map(|answer| answer.stats.samples_read).sum();
@@ -227,7 +248,9 @@ impl Work {
             && let Some(answer) = answers.first()
         {
             let grid = all_stats.then_some((question.start_ms, question.step_ms));
-            shape.stats = Some(answer::stats(answer, queued, grid));
+            let mut stats = answer::stats(answer, queued, grid);
+            stats["tier"] = tier.into();
+            shape.stats = Some(stats);
         }
         let answer = joined(plan.as_ref(), answers);
         let body = answer::encode(&answer, &shape);

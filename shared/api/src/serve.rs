@@ -99,7 +99,7 @@ pub(crate) fn allow_origins(headers: &mut HeaderMap) {
             "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, Origin, X-Scope-OrgID",
         ),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Weir-Tier"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

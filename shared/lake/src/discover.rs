@@ -11,7 +11,6 @@ use crate::days::OpenBlock;
 use crate::error::LakeError;
 use crate::head::TimeRange;
 use crate::lake::Lake;
-use crate::retention::Floors;
 use crate::rollup::{cover, day_of};
 use crate::select::{blocks_of, by_day};
 use crate::series_index::{Live, SeriesIndex};
@@ -159,7 +158,7 @@ impl Lake {
             let blocks = self.open_blocks(&day, metas).await?;
             let contents = day.contents();
             // Rollups outlive the samples that they were made of.
-            let floors = if number.0.is_some() { Floors::default() } else { floors.clone() };
+            let floors = number.0.map_or_else(|| floors.clone(), |tier| floors.of_tier(tier));
             let range = if number.0.is_some() { asked } else { range };
             let within = |block: &OpenBlock| {
                 range.start_ms.max(floors.complete_from()) <= block.meta.min_ms

@@ -74,7 +74,7 @@ impl<'a> LakeReader<'a> {
 }
 
 /// Drops the samples before `floor`, which have expired.
-fn drop_before(samples: &mut Samples, floor: i64) {
+pub(crate) fn drop_before(samples: &mut Samples, floor: i64) {
     let expired = samples.timestamps.partition_point(|at| *at < floor);
     samples.timestamps.drain(..expired);
     samples.values.drain(..expired);

@@ -9,7 +9,7 @@ const TENANT: Parameter = Parameter::query(
     Kind::Tenant,
     "Only this tenant; for retention its own policy instead of that of all tenants without one.",
 );
-const POLICY: &str = "retention_policies:\n  high_frequency:\n    metrics: [\"trade_.*\"]\n    raw_retention: 24h\n    aggregated_1h_retention: 30d\n";
+const POLICY: &str = "retention_policies:\n  high_frequency:\n    metrics: [\"trade_.*\"]\n    raw_retention: 24h\n    aggregated_1m_retention: 7d\n    aggregated_1h_retention: 30d\n";
 
 /// Refused: a parameter, no key, a wrong key, no key set; and the bucket failing.
 const FAILURES: &[u16] = &[400, 401, 403, 503];

@@ -1,16 +1,18 @@
 //! Retention: how long the samples of which series are kept, and what that hides and deletes.
 //!
-//! A policy has classes of series. A query shows no sample older than its series' class keeps, from the
-//! moment it expires; [`Lake::expire`](crate::Lake::expire) then takes it out of the blocks.
+//! A policy has classes of series. A query shows no sample, and no interval of a rollup, older than its
+//! series' class keeps, from the moment it expires; [`Lake::expire`](crate::Lake::expire) then takes it out of the
+//! blocks.
 
 mod history;
 mod policy;
 mod sweep;
+mod trim;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use weir_model::LabelsRef;
+use weir_model::{LabelsRef, Tier};
 
 pub use history::RetentionChange;
 pub use policy::{Ages, Condition, RetentionClass, RetentionError, RetentionPolicy};
@@ -46,7 +48,7 @@ impl InForce {
     }
 }
 
-/// What is gone of a tenant's blocks: every expired sample, as of a time, of the blocks up to a version.
+/// What is gone of a tenant's blocks (or, under [`trim::mark`]'s name, of its rollups): every expired sample, as of a time, of the blocks up to a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Swept {
     /// Key of the policy's object.
@@ -57,31 +59,37 @@ pub(crate) struct Swept {
     pub now_ms: i64,
 }
 
-/// From when on a tenant's samples are shown.
+/// From when on a tenant's samples, or rollups of a tier, are shown.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Floors {
     now_ms: i64,
     policy: Option<Arc<InForce>>,
+    tier: Option<Tier>,
 }
 
 impl Floors {
     pub(crate) fn new(policy: Option<&Arc<InForce>>, now_ms: i64) -> Self {
-        Self { now_ms, policy: policy.cloned() }
+        Self { now_ms, policy: policy.cloned(), tier: None }
+    }
+
+    /// The same of rollups of a tier, whose timestamps are the ends of their intervals.
+    pub(crate) fn of_tier(&self, tier: Tier) -> Self {
+        Self { tier: Some(tier), ..self.clone() }
     }
 
     /// Earliest timestamp that a series of those labels still has.
     pub(crate) fn of(&self, labels: LabelsRef<'_>) -> i64 {
-        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.raw_age_ms(labels)))
+        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.age_ms(self.tier, labels)))
     }
 
     /// From when on samples of every series are there.
     pub(crate) fn complete_from(&self) -> i64 {
-        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.shortest_ms()))
+        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.shortest_ms(self.tier)))
     }
 
     /// Before this there is no sample of any series.
     pub(crate) fn nothing_before(&self) -> i64 {
-        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.longest_ms()))
+        self.before(self.policy.as_ref().and_then(|policy| policy.compiled.longest_ms(self.tier)))
     }
 
     fn before(&self, age_ms: Option<i64>) -> i64 {

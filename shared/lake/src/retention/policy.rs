@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use weir_model::{LabelsRef, MatchOp, Matcher, MatcherError};
+use weir_model::{LabelsRef, MatchOp, Matcher, MatcherError, Tier};
 
 /// Most classes of a policy.
 const MAX_CLASSES: usize = 100;
@@ -12,7 +12,8 @@ const MAX_CONDITIONS: usize = 1_000;
 /// Shortest age: below it, samples could expire while they are on their way.
 const MIN_AGE_MS: i64 = 3_600_000;
 
-/// How long samples are kept, in milliseconds by their timestamps; `None` is for ever.
+/// How long samples are kept, in milliseconds by their timestamps; `None` is for ever. No tier may go before a
+/// finer one: it says what was, when the finer one is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ages {
@@ -70,6 +71,10 @@ pub enum RetentionError {
     Empty { class: String },
     #[error("class {class:?}: {field} of {age_ms} ms is shorter than an hour, the least")]
     Age { class: String, field: &'static str, age_ms: i64 },
+    #[error(
+        "class {class:?}: {field} is shorter than {finer}, but a coarser tier is to outlive the finer one"
+    )]
+    Order { class: String, field: &'static str, finer: &'static str },
     #[error("{what}: {found}, at most {limit}")]
     Limit { what: &'static str, found: usize, limit: usize },
 }
@@ -77,8 +82,8 @@ pub enum RetentionError {
 /// A policy with its matchers built.
 #[derive(Clone)]
 pub(crate) struct Compiled {
-    classes: Vec<(Vec<Vec<Matcher>>, Option<i64>)>,
-    default_ms: Option<i64>,
+    classes: Vec<(Vec<Vec<Matcher>>, Ages)>,
+    default: Ages,
 }
 
 impl fmt::Debug for Compiled {
@@ -112,10 +117,10 @@ impl RetentionPolicy {
             }
             let all = |list: &Vec<Condition>| list.iter().map(|c| c.compile(name)).collect();
             let any_of = class.any_of.iter().map(all).collect::<Result<Vec<Vec<Matcher>>, _>>()?;
-            Ok((any_of, class.ages.raw_ms))
+            Ok((any_of, class.ages))
         };
         let classes = self.classes.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Compiled { classes, default_ms: self.default.raw_ms })
+        Ok(Compiled { classes, default: self.default })
     }
 }
 
@@ -131,7 +136,25 @@ fn check_ages(class: &str, ages: Ages) -> Result<(), RetentionError> {
             return Err(RetentionError::Age { class: class.to_owned(), field, age_ms });
         }
     }
+    for pair in fields.windows(2) {
+        let [(finer, finer_ms), (field, age_ms)] = pair else { continue };
+        if age_ms.is_some_and(|age_ms| finer_ms.is_none_or(|finer_ms| age_ms < finer_ms)) {
+            return Err(RetentionError::Order { class: class.to_owned(), field, finer });
+        }
+    }
     Ok(())
+}
+
+impl Ages {
+    /// The age of a tier; of samples as they came without one.
+    pub(crate) fn of(&self, tier: Option<Tier>) -> Option<i64> {
+        match tier {
+            None => self.raw_ms,
+            Some(Tier::Minute) => self.aggregated_1m_ms,
+            Some(Tier::Hour) => self.aggregated_1h_ms,
+            Some(Tier::Day) => self.aggregated_1d_ms,
+        }
+    }
 }
 
 impl Condition {
@@ -147,33 +170,33 @@ impl Condition {
 }
 
 impl Compiled {
-    /// How long raw samples of a series are kept; `None` for ever.
-    pub(crate) fn raw_age_ms(&self, labels: LabelsRef<'_>) -> Option<i64> {
+    /// How long a tier of a series (or its samples) is kept; `None` for ever.
+    pub(crate) fn age_ms(&self, tier: Option<Tier>, labels: LabelsRef<'_>) -> Option<i64> {
         let all = |list: &Vec<Matcher>| list.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")));
         let mut longest = None;
-        for (_, age_ms) in self.classes.iter().filter(|(any_of, _)| any_of.iter().any(all)) {
-            longest = longest.max(Some((*age_ms)?));
+        for (_, ages) in self.classes.iter().filter(|(any_of, _)| any_of.iter().any(all)) {
+            longest = longest.max(Some(ages.of(tier)?));
         }
-        longest.or(self.default_ms)
+        longest.or(self.default.of(tier))
     }
 
-    fn ages(&self) -> impl Iterator<Item = Option<i64>> {
-        self.classes.iter().map(|(_, age_ms)| *age_ms).chain([self.default_ms])
+    fn ages(&self, tier: Option<Tier>) -> impl Iterator<Item = Option<i64>> {
+        self.classes.iter().map(|(_, ages)| ages).chain([&self.default]).map(move |ages| ages.of(tier))
     }
 
-    /// The ages that end, without order.
-    pub(crate) fn finite_ms(&self) -> impl Iterator<Item = i64> {
-        self.ages().flatten()
+    /// The ages of a tier that end, without order.
+    pub(crate) fn finite_ms(&self, tier: Option<Tier>) -> impl Iterator<Item = i64> {
+        self.ages(tier).flatten()
     }
 
-    /// The shortest age, if any ends.
-    pub(crate) fn shortest_ms(&self) -> Option<i64> {
-        self.finite_ms().min()
+    /// The shortest age of a tier, if any ends.
+    pub(crate) fn shortest_ms(&self, tier: Option<Tier>) -> Option<i64> {
+        self.finite_ms(tier).min()
     }
 
-    /// The longest age, if all end.
-    pub(crate) fn longest_ms(&self) -> Option<i64> {
-        if self.ages().any(|age_ms| age_ms.is_none()) { None } else { self.finite_ms().max() }
+    /// The longest age of a tier, if all end.
+    pub(crate) fn longest_ms(&self, tier: Option<Tier>) -> Option<i64> {
+        if self.ages(tier).any(|age_ms| age_ms.is_none()) { None } else { self.finite_ms(tier).max() }
     }
 }
 
@@ -207,13 +230,17 @@ mod tests {
             ("other", Some(2 * DAY_MS)),
         ] {
             let labels = Labels::from_pairs([("__name__", name)]);
-            assert_eq!(compiled.raw_age_ms(labels.borrowed()), want, "{name}");
+            assert_eq!(compiled.age_ms(None, labels.borrowed()), want, "{name}");
         }
-        assert_eq!((compiled.shortest_ms(), compiled.longest_ms()), (Some(DAY_MS), None));
+        assert_eq!((compiled.shortest_ms(None), compiled.longest_ms(None)), (Some(DAY_MS), None));
     }
 
     #[test]
     fn policies_that_cannot_be_meant_are_refused_by_class() {
+        let ages = |raw_ms, aggregated_1m_ms, aggregated_1h_ms| {
+            let ages = Ages { raw_ms, aggregated_1m_ms, aggregated_1h_ms, ..Ages::default() };
+            RetentionClass { ages, ..class("c", "a", None) }
+        };
         let mut operator = class("c", "a", None);
         operator.any_of[0][0].op = "==".into();
         let rows = [
@@ -221,6 +248,9 @@ mod tests {
             (class("c", "a", Some(1)), "shorter than an hour"),
             (RetentionClass { any_of: vec![], ..class("c", "a", None) }, "matches nothing"),
             (operator, "operator \"==\""),
+            (ages(Some(2 * DAY_MS), Some(DAY_MS), None), "aggregated_1m_retention is shorter than raw"),
+            (ages(None, Some(DAY_MS), None), "shorter than raw_retention"),
+            (ages(Some(DAY_MS), None, Some(DAY_MS)), "aggregated_1h_retention is shorter"),
         ];
         for (bad, part) in rows {
             let policy = RetentionPolicy { classes: vec![bad], default: Ages::default() };

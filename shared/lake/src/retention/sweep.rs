@@ -15,7 +15,7 @@ use crate::compact::{Maintenance, Planned, Rewrite};
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
-use crate::rollup::DAY_MS;
+use crate::rollup::{DAY_MS, is_rollable};
 
 /// Blocks that one manifest entry replaces: what a crash makes a run do again.
 const PER_ENTRY: usize = 64;
@@ -63,6 +63,7 @@ impl Lake {
         maintenance: &mut Maintenance,
         report: &mut ExpireReport,
     ) -> Result<(), LakeError> {
+        self.trim_rollups(now_ms, report).await?;
         let catalog = self.catalog();
         let mut swept = BTreeMap::new();
         let mut due = Vec::new();
@@ -165,14 +166,17 @@ impl Lake {
 /// True while a block's day is still to be rolled up, by a tenant's rollups that are being made.
 fn is_waiting(catalog: &Catalog, tenant: &TenantId, block: &BlockMeta, now_ms: i64) -> bool {
     let Some(blocks) = catalog.tenants.get(tenant) else { return false };
-    let rolled = |day| Tier::ALL.iter().all(|tier| blocks.rolled(*tier, day) >= Some(block.generation));
+    // A day is rolled up for all tiers at once; those that lack it have dropped it.
+    let rolled = |day| Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day) >= Some(block.generation));
+    let floors = catalog.floors(tenant, now_ms);
+    let done = |day| rolled(day) || !is_rollable(blocks, &floors, day);
     // A sample on the edge of two days belongs to the one before.
     let days = [
         block.min_ms.saturating_sub(1).div_euclid(DAY_MS),
         block.max_ms.saturating_sub(1).div_euclid(DAY_MS),
     ];
     let recent = block.end_ms() >= now_ms.saturating_sub(LONGEST_WAIT_MS);
-    recent && block.has_samples() && !blocks.rollups.is_empty() && !days.into_iter().all(rolled)
+    recent && block.has_samples() && !blocks.rollups.is_empty() && !days.into_iter().all(done)
 }
 
 /// Blocks that an age of the policy has passed since they were last looked at.
@@ -180,7 +184,7 @@ fn due_blocks(catalog: &Catalog, tenant: &TenantId, policy: &InForce, now_ms: i6
     let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
     let swept = catalog.swept.get(tenant.as_str()).filter(|swept| swept.policy == policy.key);
     let is_due = |block: &&Arc<BlockMeta>| {
-        policy.compiled.finite_ms().any(|age_ms| {
+        policy.compiled.finite_ms(None).any(|age_ms| {
             let passed = |now_ms: i64| block.end_ms() < now_ms.saturating_sub(age_ms);
             let looked_at = swept.is_some_and(|s| block.generation <= s.version && passed(s.now_ms));
             passed(now_ms) && !looked_at

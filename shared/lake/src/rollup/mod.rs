@@ -15,6 +15,7 @@ use crate::manifest::RollupPlace;
 
 pub(crate) use cover::cover;
 pub use read::{TierReader, TierSelection, TierWish};
+pub(crate) use run::is_rollable;
 pub use run::{RollupProgress, RollupReport, RollupWish};
 
 /// Milliseconds of a day of UTC.

@@ -196,6 +196,8 @@ struct Known<'a> {
     blocks: &'a TenantBlocks,
     /// From when on no sample has expired.
     complete_from_ms: i64,
+    /// From when on no interval of a tier has expired.
+    tier_from: &'a dyn Fn(Tier) -> i64,
     /// See [`touched`].
     touched: &'a dyn Fn() -> BTreeMap<i64, u64>,
 }
@@ -245,7 +247,7 @@ fn exact(
     best.map(|(tier, runs, _)| (tier, runs))
 }
 
-/// The finest tier that has days whose samples have expired, with those days.
+/// The finest tier that has days whose samples have expired, with those days: of all series, or else of some.
 fn left(known: &Known<'_>, days: &std::ops::RangeInclusive<i64>) -> Option<(Tier, Vec<DayRun>)> {
     if !known.has_expired(*days.start()) {
         return None;
@@ -255,7 +257,8 @@ fn left(known: &Known<'_>, days: &std::ops::RangeInclusive<i64>) -> Option<(Tier
         let any = runs.iter().any(|run| run.2) && runs.len() <= MAX_STRETCHES;
         any.then_some((tier, runs))
     };
-    Tier::ALL.into_iter().find_map(of)
+    let is_whole = |tier: &Tier| days.start().saturating_mul(DAY_MS) >= (known.tier_from)(*tier);
+    Tier::ALL.into_iter().filter(is_whole).find_map(of).or_else(|| Tier::ALL.into_iter().find_map(of))
 }
 
 /// Days in a row that are read alike. `of_tier` is told the day, and whether the one before is of the tier.
@@ -375,7 +378,13 @@ impl Lake {
             let Some(blocks) = state.catalog.tenants.get(tenant) else { return Ok(None) };
             let floors = state.catalog.floors(tenant, self.clock.now_ms());
             let touched = || touched(&state.head, &state.catalog, tenant, selection);
-            let known = Known { blocks, complete_from_ms: floors.complete_from(), touched: &touched };
+            let tier_from = |tier| floors.of_tier(tier).complete_from();
+            let known = Known {
+                blocks,
+                complete_from_ms: floors.complete_from(),
+                tier_from: &tier_from,
+                touched: &touched,
+            };
             let Some((tier, stretches)) = choose(&known) else { return Ok(None) };
             let plans = plans(blocks, &state.catalog, tenant, selection, aggregates, (tier, &stretches));
             let guard = self.snapshots.hold(state.catalog.version);
@@ -388,6 +397,8 @@ impl Lake {
                     builder.add_head(&state.head, tenant)?;
                     found = builder.found;
                     found.floors = floors.clone();
+                } else {
+                    found.floors = floors.of_tier(tier);
                 }
                 heads.push(found);
             }

@@ -14,7 +14,8 @@ use crate::error::LakeError;
 use crate::keys::HOUR_MS;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry, RollupMeta, TenantBlocks};
-use crate::reader::LakeReader;
+use crate::reader::{LakeReader, drop_before};
+use crate::retention::Floors;
 use crate::select::{Builder, LakeSelection, Selection, SeriesInfo};
 
 /// Most samples of the days that are rolled up at once; one day of more is rolled up alone.
@@ -100,6 +101,16 @@ fn is_dirty(blocks: &TenantBlocks, day: i64, generation: u64) -> bool {
     rolled.iter().all(Option::is_none) || rolled.iter().flatten().any(|made_of| *made_of < generation)
 }
 
+/// False for a day that is not made (again): one of which nothing would be kept, and one whose samples have all
+/// expired after they were rolled up, since the rollup is what is left of them.
+pub(crate) fn is_rollable(blocks: &TenantBlocks, floors: &Floors, day: i64) -> bool {
+    let end_ms = day.saturating_add(1).saturating_mul(DAY_MS);
+    let has_rollup = || Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day).is_some());
+    // No tier outlives that of days.
+    end_ms >= floors.of_tier(Tier::Day).nothing_before()
+        && (end_ms >= floors.nothing_before() || !has_rollup())
+}
+
 fn ids(blocks: &[Arc<BlockMeta>]) -> BTreeSet<&str> {
     blocks.iter().map(|block| block.id.as_str()).collect()
 }
@@ -113,7 +124,7 @@ fn due(catalog: &Catalog, wish: &RollupWish, settled_ms: i64, now_ms: i64) -> (V
             continue;
         }
         let mut batch: Option<Batch> = None;
-        let complete_from_ms = catalog.floors(tenant, now_ms).complete_from();
+        let floors = catalog.floors(tenant, now_ms);
         for (day, source) in sources(blocks) {
             let (start_ms, end_ms) =
                 (day.saturating_mul(DAY_MS), day.saturating_add(1).saturating_mul(DAY_MS));
@@ -121,9 +132,7 @@ fn due(catalog: &Catalog, wish: &RollupWish, settled_ms: i64, now_ms: i64) -> (V
             if end_ms > settled_ms || !wanted || !(wish.again || is_dirty(blocks, day, source.generation)) {
                 continue;
             }
-            // What a day's samples were rolled up to outlives them: it is not made again of what is left.
-            if start_ms < complete_from_ms && Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day).is_some())
-            {
+            if !is_rollable(blocks, &floors, day) {
                 continue;
             }
             if wish.max_days > 0 && days >= wish.max_days {
@@ -204,6 +213,7 @@ impl Lake {
             report.days_changed += batch.days.len() as u64;
             return Ok(());
         }
+        let floors = catalog.floors(&batch.tenant, self.clock.now_ms());
         let everything = |start_ms, end_ms| Selection {
             matchers: Vec::new(),
             start_ms,
@@ -225,7 +235,11 @@ impl Lake {
             days.dedup();
             for place in days {
                 let old = blocks.rollups.get(&place).cloned().unwrap_or_default();
-                let partition = Partition::new(tier, place.1, old, &batch.days);
+                let partition = Partition::new(tier, place.1, old, &batch.days, floors.complete_from());
+                let tier_from = floors.of_tier(tier).nothing_before();
+                if partition.old.is_empty() && partition.end_ms() < tier_from {
+                    continue;
+                }
                 if partition.keeps_days {
                     for aggregate in Aggregate::ALL {
                         let metas: Vec<_> =
@@ -239,7 +253,12 @@ impl Lake {
             }
         }
         let partitions = Arc::new(partitions);
-        let days: Arc<BTreeSet<i64>> = Arc::new(batch.days.keys().copied().collect());
+        let has_rollup = |day: &i64| Tier::ALL.iter().any(|tier| blocks.rolled(*tier, *day).is_some());
+        let renewal = Arc::new(Renewal {
+            days: batch.days.keys().copied().collect(),
+            rolled: batch.days.keys().copied().filter(has_rollup).collect(),
+            floors: floors.clone(),
+        });
         let inputs = Arc::new(inputs);
         let order = {
             let inputs = inputs.clone();
@@ -251,10 +270,10 @@ impl Lake {
         let mut from = 0;
         while from < order.groups.len() {
             let to = (from + SERIES_AT_A_TIME.min(self.options.block_series())).min(order.groups.len());
-            let task = (self.clone(), inputs.clone(), order.clone(), partitions.clone(), days.clone());
+            let task = (self.clone(), inputs.clone(), order.clone(), partitions.clone(), renewal.clone());
             let encoded = tokio::task::spawn_blocking(move || {
-                let (lake, inputs, order, partitions, days) = task;
-                lake.encode(planned.version, &inputs, &order, from..to, &partitions, &days)
+                let (lake, inputs, order, partitions, renewal) = task;
+                lake.encode(planned.version, &inputs, &order, from..to, &partitions, &renewal)
             });
             for (partition, aggregate, encoded) in encoded.await?? {
                 let partition = &partitions[partition];
@@ -309,7 +328,7 @@ impl Lake {
         order: &Order,
         groups: std::ops::Range<usize>,
         partitions: &[Partition],
-        days: &BTreeSet<i64>,
+        renewal: &Renewal,
     ) -> Result<Vec<(usize, Aggregate, EncodedBlock)>, LakeError> {
         let unwritable = |error| LakeError::damaged("rollup", error);
         let parts = || {
@@ -325,15 +344,17 @@ impl Lake {
             let Some(info) = members.first().map(|(input, series)| info(inputs, *input, *series)) else {
                 continue;
             };
+            let floor = renewal.floors.of(info.labels.borrowed());
             let mut new: Vec<(usize, Rolled)> = Vec::new();
             let mut kept: BTreeMap<(Tier, Aggregate), Samples> = BTreeMap::new();
             for (input, series) in members {
                 readers[*input as usize].read(*series as usize, &mut samples)?;
                 match inputs[*input as usize].0 {
                     Input::Kept(tier, aggregate) => {
-                        drop_days(&mut samples, days);
+                        drop_days(&mut samples, |day| renewal.renews(day, floor));
                         kept.insert((tier, aggregate), std::mem::take(&mut samples));
                     }
+                    Input::Day(day) if !renewal.renews(day, floor) => {}
                     Input::Day(day) => {
                         let minutes = Rolled::of(&samples, Tier::Minute);
                         let hours = minutes.coarser(&samples, Tier::Hour);
@@ -354,12 +375,14 @@ impl Lake {
                 unit: "",
             };
             for (at, partition) in partitions.iter().enumerate() {
+                let tier_floor = renewal.floors.of_tier(partition.tier).of(info.labels.borrowed());
                 for (aggregate, parts) in Aggregate::ALL.into_iter().zip(&mut outputs[at]) {
                     let mut all = kept.remove(&(partition.tier, aggregate)).unwrap_or_default();
                     for (_, rolled) in new.iter().filter(|(partition, _)| *partition == at) {
                         rolled.column(aggregate, &mut column);
                         crate::merge::join(&mut all, &mut column, Temporality::Cumulative);
                     }
+                    drop_before(&mut all, tier_floor);
                     if !all.is_empty() {
                         parts.push(&entry, &all).map_err(unwritable)?;
                     }
@@ -386,6 +409,22 @@ enum Input {
     Kept(Tier, Aggregate),
 }
 
+/// Which days are rolled up, and what stays of them as it is.
+struct Renewal {
+    days: BTreeSet<i64>,
+    /// Those that have been rolled up before.
+    rolled: BTreeSet<i64>,
+    floors: Floors,
+}
+
+impl Renewal {
+    /// True for a day that is made of its samples: unless some of a series' samples, which there are none of
+    /// before `floor`, have expired since they were rolled up. Then what was made of all of them stays.
+    fn renews(&self, day: i64, floor: i64) -> bool {
+        self.days.contains(&day) && !(self.rolled.contains(&day) && day.saturating_mul(DAY_MS) < floor)
+    }
+}
+
 /// A partition that is written anew.
 struct Partition {
     tier: Tier,
@@ -398,14 +437,25 @@ struct Partition {
 }
 
 impl Partition {
-    fn new(tier: Tier, hour: i64, old: Vec<Arc<BlockMeta>>, new: &BTreeMap<i64, Source>) -> Self {
+    fn new(
+        tier: Tier,
+        hour: i64,
+        old: Vec<Arc<BlockMeta>>,
+        new: &BTreeMap<i64, Source>,
+        complete_from_ms: i64,
+    ) -> Self {
         let first = hour.div_euclid(24);
         let known = old.iter().filter_map(|block| block.rollup.as_ref()).flat_map(|rollup| &rollup.days);
         let mut days: BTreeMap<i64, u64> = known.map(|(day, generation)| (*day, *generation)).collect();
-        let keeps_days = days.keys().any(|day| !new.contains_key(day));
+        let keeps_days = days.keys().any(|day| !new.contains_key(day) || day * DAY_MS < complete_from_ms);
         let own = new.range(first..first + partition_days(tier));
         days.extend(own.map(|(day, source)| (*day, source.generation)));
         Self { tier, hour, old, days, keeps_days }
+    }
+
+    /// The end of its last day.
+    fn end_ms(&self) -> i64 {
+        (self.hour.div_euclid(24) + partition_days(self.tier)).saturating_mul(DAY_MS)
     }
 }
 
@@ -414,8 +464,8 @@ fn holds(block: &BlockMeta, aggregate: Aggregate) -> bool {
 }
 
 /// Removes the samples of days.
-fn drop_days(samples: &mut Samples, days: &BTreeSet<i64>) {
-    let stays = |at: i64| !days.contains(&day_of(at));
+fn drop_days(samples: &mut Samples, goes: impl Fn(i64) -> bool) {
+    let stays = |at: i64| !goes(day_of(at));
     let kept: (Vec<i64>, Vec<f64>) = samples
         .timestamps
         .iter()

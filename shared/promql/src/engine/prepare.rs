@@ -37,6 +37,11 @@ impl Prepared {
         self.selections.iter().map(|selection| selection.series().len()).sum()
     }
 
+    /// The resolution that each of the query's selectors is answered from, as storage names it.
+    pub fn tiers(&self) -> impl Iterator<Item = &'static str> {
+        self.storage.iter().map(|storage| storage.stats.tier)
+    }
+
     /// The query's first step, and its end, in milliseconds.
     #[must_use]
     pub fn range(&self) -> (i64, i64) {
