@@ -4,6 +4,7 @@
 //! answer in Prometheus' own JSON, so a Prometheus data source needs the URL alone.
 
 mod admin;
+mod alertmanager;
 mod answer;
 mod batch;
 mod cache;

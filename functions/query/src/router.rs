@@ -13,14 +13,15 @@ use weir_api::{Function, Route};
 use weir_lake::Lake;
 use weir_model::TenantId;
 use weir_platform::{Bucket, Clock, Telemetry};
+use weir_routing::{Config, Silence, SilenceStore};
 use weir_rules::RuleLibrary;
 
 use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
-    admin, batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read, rules,
-    status, syntax, targets,
+    admin, alertmanager, batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read,
+    rules, status, syntax, targets,
 };
 
 /// Bounds of the function.
@@ -77,6 +78,8 @@ pub(crate) struct Inner {
     pub(crate) started_ms: i64,
     /// Rules and where their state is, where rules are evaluated.
     pub(crate) rules: OnceLock<(Arc<RuleLibrary>, Arc<dyn Bucket>)>,
+    /// Where alerts go, where rules are evaluated.
+    pub(crate) routing: OnceLock<alertmanager::Routing>,
 }
 
 impl Query {
@@ -91,14 +94,32 @@ impl Query {
         let turns = Arc::new(Semaphore::new(options.max_concurrent.max(1)));
         let results = ResultCache::new(options.result_cache_bytes).map(Arc::new);
         let exports = Arc::new(Semaphore::new(export::MAX_CONCURRENT));
-        let (started_ms, rules) = (clock.now_ms(), OnceLock::new());
-        Self(Arc::new(Inner { lake, clock, telemetry, options, turns, exports, results, started_ms, rules }))
+        let (started_ms, rules, routing) = (clock.now_ms(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner {
+            lake,
+            clock,
+            telemetry,
+            options,
+            turns,
+            exports,
+            results,
+            started_ms,
+            rules,
+            routing,
+        }))
     }
 
     /// Lets the function tell of rules and alerts, whose state is in this bucket.
     pub fn show_rules(&self, library: Arc<RuleLibrary>, bucket: Arc<dyn Bucket>) {
         // Wiring happens once; a second set of rules would not be what is evaluated.
         let _ = self.0.rules.set((library, bucket));
+    }
+
+    /// Lets the function tell where alerts go, and change silences, which are in this bucket; those of a file of
+    /// maintenance windows are shown beside them.
+    pub fn show_routing(&self, config: Arc<Config>, windows: Vec<Silence>, bucket: Arc<dyn Bucket>) {
+        let routing = alertmanager::Routing::new(config, windows, SilenceStore::new(bucket));
+        let _ = self.0.routing.set(routing);
     }
 }
 
@@ -145,6 +166,10 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
             let Path(id) = parts.extract::<Path<String>>().await.map_err(path_error)?;
             return feedback::answer(query, &tenant, &id, body).await;
         }
+        "am_silence_create" => {
+            let asked = &Asked { tenant, params: Params::decode(b"")? };
+            return alertmanager::create(query, asked, body).await;
+        }
         _ => {}
     }
     let raw = if parts.method == Method::POST {
@@ -182,6 +207,18 @@ async fn answer(query: &Query, route: &Route, request: Request<Body>) -> Result<
         }
         "rules" => rules::rules(query, asked).await,
         "alerts" => rules::alerts(query, asked).await,
+        "am_status" => alertmanager::status(query),
+        "am_receivers" => alertmanager::receivers(query),
+        "am_alerts" => alertmanager::alerts(query, asked).await,
+        "am_groups" => alertmanager::groups(query, asked).await,
+        "am_silences" => alertmanager::silences(query, asked).await,
+        "am_silence" | "am_silence_expire" => {
+            let Path(id) = parts.extract::<Path<String>>().await.map_err(path_error)?;
+            match route.id {
+                "am_silence" => alertmanager::one(query, asked, &id).await,
+                _ => alertmanager::expire(query, asked, &id).await,
+            }
+        }
         "targets" => Ok(targets::targets(asked)),
         "targets_metadata" => targets::metadata(asked),
         "scrape_pools" => Ok(targets::pools()),

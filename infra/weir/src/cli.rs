@@ -145,6 +145,15 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_RULES", value_name = "FOLDER")]
     pub(crate) rules: Option<PathBuf>,
 
+    /// Alertmanager configuration that says who hears of alerts, instead of the shipped one
+    /// (infra/config/routing.yml), which tells nobody on a single machine.
+    #[arg(long, env = "WEIR_ROUTING", value_name = "FILE")]
+    pub(crate) routing: Option<PathBuf>,
+
+    /// File of maintenance windows, in which alerts are silenced.
+    #[arg(long, env = "WEIR_MAINTENANCE", value_name = "FILE")]
+    pub(crate) maintenance: Option<PathBuf>,
+
     /// File that says which metrics events become, instead of the shipped one (infra/config/events.yml).
     #[arg(long, env = "WEIR_EVENTS", value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,

@@ -11,6 +11,7 @@ mod front;
 mod host;
 mod own_metrics;
 mod roll_up;
+mod routing;
 mod rule_export;
 mod rule_files;
 mod rules;

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_alert::AlertFunction;
+use weir_alert::{AlertFunction, Dispatch, Outcome};
 use weir_kpi::Kpi;
+use weir_model::TenantId;
 use weir_platform::{Bucket, Clock, Telemetry};
-use weir_rules::{Guide, Job, RuleEvent, RuleFile, RuleLibrary, Runner, RunnerPorts, Settings, shipped};
+use weir_rules::{
+    Alert, Guide, Job, RuleEvent, RuleFile, RuleLibrary, Runner, RunnerPorts, Settings, shipped,
+};
 
 use crate::cli::Up;
 use crate::stop::Stop;
 
 /// Most files of a folder of rules.
 const MAX_FILES: usize = 1_000;
+/// How long after a failed notification the next try comes, in milliseconds.
+const RETRY_MS: i64 = 1_000;
 
 /// Reads the rules that these settings ask for.
 pub(crate) fn library(up: &Up, bucket: Arc<dyn Bucket>, telemetry: Arc<Telemetry>) -> Result<RuleLibrary> {
@@ -77,33 +82,77 @@ pub(crate) struct RuleFunctions {
 }
 
 impl RuleFunctions {
-    /// Wires them.
-    pub(crate) fn new(library: &Arc<RuleLibrary>, ports: &RunnerPorts) -> Self {
+    /// Wires them; `dispatch` tells of alerts.
+    pub(crate) fn new(library: &Arc<RuleLibrary>, ports: &RunnerPorts, dispatch: Dispatch) -> Self {
         let runner = |job| Runner::new(library.clone(), job, ports.clone());
-        Self { kpi: Kpi::new(runner(Job::Kpi)), alert: AlertFunction::new(runner(Job::Alert)) }
+        Self {
+            kpi: Kpi::new(runner(Job::Kpi)),
+            alert: AlertFunction::new(runner(Job::Alert), Some(dispatch)),
+        }
     }
 
     /// Runs `Kpi` or `Alert` at each multiple of `every`, as the scheduler in the cloud does, until told to
-    /// stop.
+    /// stop. Between two evaluations groups of alerts are told of when their turn comes.
     pub(crate) async fn run(self, function: String, every: Duration, clock: Arc<dyn Clock>, mut stop: Stop) {
         let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+        let mut known: Vec<Known> = Vec::new();
         loop {
             let now_ms = clock.now_ms();
             let at_ms = (now_ms.div_euclid(every_ms) + 1).saturating_mul(every_ms);
-            let wait = Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or_default());
+            let turn_ms =
+                known.iter().filter_map(|tenant| tenant.next_due_ms).min().map(|due| due.max(now_ms + 1));
+            let next_ms = turn_ms.map_or(at_ms, |due| due.min(at_ms));
+            let wait = Duration::from_millis(u64::try_from(next_ms - now_ms).unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = stop.said() => return,
             }
+            if next_ms < at_ms {
+                self.tell(&mut known, next_ms).await;
+                continue;
+            }
             let event = RuleEvent::scheduled(at_ms);
             let failed = match function.as_str() {
                 "Kpi" => self.kpi.handle(&event).await.err().map(anyhow::Error::new),
-                _ => self.alert.handle(&event).await.err().map(anyhow::Error::new),
+                _ => match self.alert.handle(&event).await {
+                    Ok(outcomes) => {
+                        known = outcomes.into_iter().filter_map(Known::of).collect();
+                        None
+                    }
+                    Err(error) => Some(anyhow::Error::new(error)),
+                },
             };
             if let Some(error) = failed {
                 tracing::error!(function, time = event.time, "rules could not be evaluated: {error:#}");
             }
         }
+    }
+
+    /// Tells of the groups whose turn has come. One that fails is tried again after a second.
+    async fn tell(&self, known: &mut [Known], at_ms: i64) {
+        for tenant in known.iter_mut().filter(|tenant| tenant.next_due_ms.is_some_and(|due| due <= at_ms)) {
+            tenant.next_due_ms = match self.alert.tell(&tenant.tenant, &tenant.alerts, at_ms).await {
+                Ok(told) => told.and_then(|told| told.next_due_ms).map(|due| due.max(at_ms + RETRY_MS)),
+                Err(error) => {
+                    tracing::error!("{:#}", anyhow::Error::new(error));
+                    Some(at_ms + RETRY_MS)
+                }
+            };
+        }
+    }
+}
+
+/// What the last evaluation left to be told of a tenant's alerts.
+struct Known {
+    tenant: TenantId,
+    alerts: Vec<Alert>,
+    next_due_ms: Option<i64>,
+}
+
+impl Known {
+    fn of(outcome: Outcome) -> Option<Self> {
+        let next_due_ms = outcome.dispatched?.next_due_ms;
+        Some(Self { tenant: TenantId::new(&outcome.tenant).ok()?, alerts: outcome.alerts, next_due_ms })
     }
 }
 

@@ -34,6 +34,7 @@ use crate::cli::Up;
 use crate::events;
 use crate::front;
 use crate::own_metrics::OwnMetrics;
+use crate::routing;
 use crate::rules::{self, RuleFunctions};
 use crate::statsd::StatsdListener;
 use crate::stop::Stop;
@@ -211,6 +212,8 @@ impl Stack {
         let library = Arc::new(rules::library(up, bucket.clone(), telemetry.clone())?);
         let query = Query::new(lake.clone(), clock.clone(), telemetry.clone(), options);
         query.show_rules(library.clone(), bucket.clone());
+        let routes = Arc::new(routing::config(up)?);
+        query.show_routing(routes.clone(), routing::windows(up)?, bucket.clone());
         let asked = lake.clone();
         let storage = move |tenant: &TenantId| -> Arc<dyn weir_promql::Storage> {
             let (lake, tenant) = (asked.clone(), tenant.clone());
@@ -223,7 +226,8 @@ impl Stack {
             clock: clock.clone(),
             telemetry: telemetry.clone(),
         };
-        let rules = RuleFunctions::new(&library, &ports);
+        let dispatch = routing::dispatch(up, routes, ports.bucket.clone(), telemetry.clone(), clock.clone())?;
+        let rules = RuleFunctions::new(&library, &ports, dispatch);
         Ok(Self {
             wiring,
             telemetry,

@@ -1,5 +1,7 @@
 //! JSON Schemas of the answers.
 
+pub(crate) mod alertmanager;
+
 use serde_json::{Value, json};
 
 /// Prometheus' error envelope. A refused body of samples says more: what was accepted, and why not the rest.

@@ -32,6 +32,8 @@ const KEEPER: &[Permission] = &[LIST, GET, ("s3:PutObject", "Lake/*"), ("s3:Dele
 const EXPORTS: &[Permission] = &[("s3:PutObject", "Lake/exports/*"), ("s3:DeleteObject", "Lake/exports/*")];
 /// What people said of alerts.
 const FEEDBACK: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/feedback/*")];
+/// Alerts that people do not want to hear of.
+const SILENCES: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/silences/*")];
 /// What rules remember from one evaluation to the next.
 const RULE_STATES: &[Permission] = &[("s3:PutObject", "Lake/rules/*"), ("s3:DeleteObject", "Lake/rules/*")];
 
@@ -48,7 +50,7 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         "Compact" | "Archive" => vec![KEEPER],
         // Blocks that rollups replace are deleted by compact, later.
         "Rollup" => vec![&KEEPER[..3]],
-        "Query" => vec![READER, EXPORTS, FEEDBACK],
+        "Query" => vec![READER, EXPORTS, FEEDBACK, SILENCES],
         "Kpi" | "Alert" => [&[READER, RULE_STATES], producer].concat(),
         _ => Vec::new(),
     };

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use weir_model::TenantId;
-use weir_platform::{Bucket, BucketError};
+use weir_platform::Bucket;
 use weir_reader::{TenantStorage, Tiers};
 use weir_rules::{Guide, Job, RuleEvent, RuleLibrary, Runner, RunnerPorts, Settings, shipped};
 
 use crate::lambda::Error;
+use crate::own_file::own_file;
 use crate::wiring::Wiring;
 
 /// Where people put a file of their own of what alerts mean, instead of the shipped one.
@@ -24,23 +25,10 @@ pub async fn rule_library(wiring: &Wiring) -> Result<RuleLibrary, Error> {
     Ok(library.guided_by(guide))
 }
 
-/// What alerts mean. A file that cannot be used is told, and the shipped one counts: alerts must go out.
+/// What alerts mean: alerts must go out, with the shipped file or without one.
 async fn guide(bucket: &dyn Bucket) -> Result<Guide, Error> {
-    let read = match bucket.get(GUIDE).await {
-        Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => Guide::parse(text).map_err(|problem| problem.to_string()),
-            Err(error) => Err(error.to_string()),
-        },
-        Err(BucketError::NotFound { .. }) => return Ok(Guide::shipped()?),
-        Err(error) => return Err(error.into()),
-    };
-    match read {
-        Ok(guide) => Ok(guide),
-        Err(reason) => {
-            tracing::error!(key = GUIDE, reason, "the file is refused; the shipped one is in force");
-            Ok(Guide::shipped()?)
-        }
-    }
+    let own = own_file(bucket, GUIDE, |text| Guide::parse(text).map_err(|problem| problem.to_string()));
+    Ok(own.await?.map_or_else(Guide::shipped, Ok)?)
 }
 
 /// What evaluates the rules of a job over the lake, its results going where `ingest` puts records.

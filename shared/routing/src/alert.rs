@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_model::Labels;
+use weir_rules::AlertState;
 
 /// Whether something fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +43,19 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// An alert of a rule that fires or fired. One that was only pending is nobody's business.
+    #[must_use]
+    pub fn of_rule(alert: &weir_rules::Alert, generator_url: &str) -> Option<Self> {
+        let starts_ms = alert.fired_at_ms?;
+        let ends_ms = match alert.state {
+            AlertState::Firing => None,
+            AlertState::Inactive => Some(alert.resolved_at_ms?),
+            AlertState::Pending => return None,
+        };
+        let (labels, annotations) = (alert.labels.clone(), alert.annotations.clone());
+        Some(Self { labels, annotations, starts_ms, ends_ms, generator_url: generator_url.to_owned() })
+    }
+
     /// What it is at a time.
     #[must_use]
     pub fn status(&self, at_ms: i64) -> Status {

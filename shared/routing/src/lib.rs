@@ -7,6 +7,7 @@ mod dispatch;
 mod message;
 mod quoted;
 mod silence;
+mod standing;
 
 pub use alert::{Alert, Status};
 pub use config::{
@@ -14,8 +15,9 @@ pub use config::{
     Route, SecretSource, Text, TimeInterval, all_match, parse_matchers,
 };
 pub use dispatch::{DispatchState, Dispatcher, Due, MAX_GROUPS, Outcome, Round};
-pub use message::{About, Message, Told, rfc3339_ms};
+pub use message::{About, Message, Told, parse_rfc3339_ms, rfc3339_ms};
 pub use silence::{
     MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceMatcher, SilenceState, SilenceStore, Silences,
     WindowsError, parse_windows,
 };
+pub use standing::{Standing, standings};

@@ -140,6 +140,12 @@ pub fn rfc3339_ms(at_ms: i64) -> String {
     }
 }
 
+/// The milliseconds since the Unix epoch that RFC 3339 names, of any zone; `None` for anything else.
+#[must_use]
+pub fn parse_rfc3339_ms(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
 /// Pairs that all of the label sets hold.
 fn common<'a>(mut all: impl Iterator<Item = &'a Labels>) -> Labels {
     let mut shared = LabelsBuilder::from_labels(&all.next().cloned().unwrap_or_else(Labels::empty));

@@ -1,6 +1,7 @@
 //! The table of routes, a file a heading of the document.
 
 mod admin;
+mod alertmanager;
 mod discovery;
 mod export;
 mod ingest;
@@ -17,6 +18,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         query::ROUTES,
         discovery::ROUTES,
         rules::ROUTES,
+        alertmanager::ROUTES,
         export::ROUTES,
         server::ROUTES,
         admin::ROUTES,

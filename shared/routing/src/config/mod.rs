@@ -70,6 +70,14 @@ fn lines(file: &str, problems: &[Problem]) -> String {
 }
 
 impl Config {
+    /// The shipped configuration, infra/config/routing.yml.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is damaged, which a test rules out.
+    pub fn shipped() -> Result<Self, ConfigError> {
+        Self::parse("infra/config/routing.yml", include_str!("../../../../infra/config/routing.yml"))
+    }
+
     /// Reads a configuration and checks all of it.
     ///
     /// # Errors

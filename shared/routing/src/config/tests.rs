@@ -116,7 +116,7 @@ fn what_is_wrong_is_said_with_its_line() {
 
 #[test]
 fn the_shipped_configuration_is_good() {
-    let config = parse(include_str!("../../../../infra/config/routing.yml"));
+    let config = Config::shipped().unwrap();
     assert_eq!(receivers(&config, &[("severity", "critical")])[0].split(' ').next(), Some("oncall"));
     assert_eq!(config.inhibit_rules.len(), 2);
 }
