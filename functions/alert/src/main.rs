@@ -1,14 +1,26 @@
-//! The alert function as a Lambda: alerting rules, on a schedule.
+//! The alert function as a Lambda: alerting rules, on a schedule, and telling of alerts.
 
-use weir_alert::AlertFunction;
-use weir_aws::{Error, Wiring, rule_event, rule_runner, serve_events};
-use weir_rules::Job;
+use std::sync::Arc;
+
+use weir_alert::{AlertFunction, Dispatch, DispatchPorts};
+use weir_aws::{Error, Wiring, notifier, routing, rule_event, rule_runner, serve_events};
+use weir_routing::Dispatcher;
+use weir_rules::{Job, Settings};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let wiring = Wiring::from_environment()?;
     let runner = rule_runner(&wiring, Job::Alert).await?;
-    let alert = AlertFunction::new(runner);
+    let (routes, windows) = routing(&wiring).await?;
+    let ports = DispatchPorts {
+        bucket: wiring.bucket(),
+        notifier: notifier(&wiring)?,
+        telemetry: wiring.telemetry(),
+        environment: Arc::new(|name| std::env::var(name).ok()),
+    };
+    let external_url = Settings::default().external_url;
+    let dispatch = Dispatch::new(Dispatcher::new(Arc::new(routes)), windows, &external_url, ports);
+    let alert = AlertFunction::new(runner, Some(dispatch));
     let handle = async |event| Ok(serde_json::to_value(alert.handle(&rule_event(event)?).await?)?);
     serve_events(&wiring, handle).await
 }

@@ -20,8 +20,8 @@ use crate::cache::ResultCache;
 use crate::error::{ApiError, Kind};
 use crate::params::Params;
 use crate::{
-    admin, alertmanager, batch, discovery, evaluate, exemplars, export, federate, feedback, metrics, remote_read,
-    rules, status, syntax, targets,
+    admin, alertmanager, batch, discovery, evaluate, exemplars, export, federate, feedback, metrics,
+    remote_read, rules, status, syntax, targets,
 };
 
 /// Bounds of the function.

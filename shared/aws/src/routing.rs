@@ -1,5 +1,8 @@
 //! Where alerts go in the cloud: the shipped routes, or those that lie in the bucket.
 
+use std::sync::Arc;
+
+use weir_platform::{Notifier, Notifiers, WebhookNotifier, WebhookOptions};
 use weir_routing::{Config, Silence, parse_windows};
 
 use crate::lambda::Error;
@@ -23,4 +26,13 @@ pub async fn routing(wiring: &Wiring) -> Result<(Config, Vec<Silence>), Error> {
         own_file(&*bucket, WINDOWS, |text| parse_windows(WINDOWS, text).map_err(|error| error.to_string()));
     let config = config.await?.map_or_else(Config::shipped, Ok)?;
     Ok((config, windows.await?.unwrap_or_default()))
+}
+
+/// Who sends notifications: to webhooks.
+///
+/// # Errors
+/// When webhooks cannot be sent.
+pub fn notifier(wiring: &Wiring) -> Result<Arc<dyn Notifier>, Error> {
+    let webhooks = WebhookNotifier::new(wiring.clock(), WebhookOptions::default())?;
+    Ok(Arc::new(Notifiers::new(None, Arc::new(webhooks))))
 }
