@@ -7,6 +7,8 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_types::SdkConfig;
+use aws_types::sdk_config::SharedCredentialsProvider;
 
 use crate::wiring::SettingsError;
 
@@ -23,16 +25,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Account {
     region: Region,
     credentials: Credentials,
-    /// Overrides of endpoints: of S3, of Kinesis.
-    endpoints: [Option<String>; 2],
+    /// Overrides of endpoints: of S3, of Kinesis, of SNS.
+    endpoints: [Option<String>; 3],
     http: SharedHttpClient,
     retry: RetryConfig,
 }
 
 impl Account {
     /// Reads the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_SESSION_TOKEN`; and for emulators `AWS_ENDPOINT_URL`, or `AWS_ENDPOINT_URL_S3` and
-    /// `AWS_ENDPOINT_URL_KINESIS`, which win over it.
+    /// `AWS_SESSION_TOKEN`; and for emulators `AWS_ENDPOINT_URL`, or `AWS_ENDPOINT_URL_S3`,
+    /// `AWS_ENDPOINT_URL_KINESIS` and `AWS_ENDPOINT_URL_SNS`, which win over it.
     ///
     /// Lambda's credentials live as long as the execution environment, so nothing has to refresh them.
     ///
@@ -53,53 +55,51 @@ impl Account {
                 None,
                 "environment",
             ),
-            endpoints: [endpoint("S3"), endpoint("KINESIS")],
+            endpoints: [endpoint("S3"), endpoint("KINESIS"), endpoint("SNS")],
             http: aws_smithy_http_client::Builder::new().tls_provider(tls).build_https(),
             retry: RetryConfig::standard().with_max_attempts(ATTEMPTS),
         })
     }
 
-    fn timeouts() -> TimeoutConfig {
-        TimeoutConfig::builder()
+    /// What the clients of a service are made of.
+    fn config(&self, endpoint: Option<&String>) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
-            .build()
+            .build();
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(self.region.clone())
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
+            .http_client(self.http.clone())
+            .retry_config(self.retry.clone())
+            .timeout_config(timeouts);
+        config.set_endpoint_url(endpoint.cloned());
+        config.build()
     }
 
     /// A client of S3.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let [endpoint, _] = &self.endpoints;
-        let mut config = aws_sdk_s3::config::Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(self.region.clone())
-            .credentials_provider(self.credentials.clone())
-            .http_client(self.http.clone())
-            .retry_config(self.retry.clone())
-            .timeout_config(Self::timeouts());
-        if let Some(url) = endpoint {
-            // Emulators serve no host name per bucket.
-            config = config.endpoint_url(url).force_path_style(true);
-        }
-        aws_sdk_s3::Client::from_conf(config.build())
+        let [endpoint, ..] = &self.endpoints;
+        let config = aws_sdk_s3::config::Builder::from(&self.config(endpoint.as_ref()));
+        // Emulators serve no host name per bucket.
+        aws_sdk_s3::Client::from_conf(config.force_path_style(endpoint.is_some()).build())
     }
 
     /// A client of Kinesis.
     #[must_use]
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
-        let [_, endpoint] = &self.endpoints;
-        let mut config = aws_sdk_kinesis::config::Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(self.region.clone())
-            .credentials_provider(self.credentials.clone())
-            .http_client(self.http.clone())
-            .retry_config(self.retry.clone())
-            .timeout_config(Self::timeouts());
-        if let Some(url) = endpoint {
-            config = config.endpoint_url(url);
-        }
-        aws_sdk_kinesis::Client::from_conf(config.build())
+        let [_, endpoint, _] = &self.endpoints;
+        aws_sdk_kinesis::Client::new(&self.config(endpoint.as_ref()))
+    }
+
+    /// A client of SNS.
+    #[must_use]
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        let [.., endpoint] = &self.endpoints;
+        aws_sdk_sns::Client::new(&self.config(endpoint.as_ref()))
     }
 }
 
