@@ -130,6 +130,23 @@ impl Cloud {
         self.emu(&["point"], &[stack, function, variable]);
     }
 
+    /// A subscriber of a topic (tests/emulator/subscriber.py): what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn subscriber(&self, arguments: &[&str]) -> Value {
+        let mut command = self.script("subscriber.py");
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"] {
+            command.env(name, self.variable(name).unwrap_or_default());
+        }
+        let output = command.env("AWS_DEFAULT_REGION", "us-east-1").args(arguments).output();
+        let output = output.unwrap_or_else(|error| panic!("python does not start: {error}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "subscriber.py {arguments:?} failed: {text}");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
     fn script(&self, name: &str) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("emulator").join(name));
