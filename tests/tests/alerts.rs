@@ -1,5 +1,7 @@
 //! An alert in the local stack from its rule to a webhook, silenced and shown by Alertmanager's own tool.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 

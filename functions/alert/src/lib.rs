@@ -5,4 +5,4 @@ mod handler;
 mod notify;
 
 pub use handler::{AlertError, AlertFunction, Outcome};
-pub use notify::{Dispatch, DispatchError, DispatchPorts, Dispatched};
+pub use notify::{Dispatch, DispatchError, DispatchPorts, Dispatched, Environment};

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
         bucket: wiring.bucket(),
         notifier: notifier(&wiring)?,
         telemetry: wiring.telemetry(),
-        environment: Arc::new(|name| std::env::var(name).ok()),
+        environment: Arc::new(wiring.environment()),
     };
     let external_url = Settings::default().external_url;
     let dispatch = Dispatch::new(Dispatcher::new(Arc::new(routes)), windows, &external_url, ports);

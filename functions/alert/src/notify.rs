@@ -51,6 +51,9 @@ pub enum DispatchError {
     Silences(#[from] BucketError),
 }
 
+/// Environment variables by their names.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What dispatching stands on.
 #[derive(Clone)]
 pub struct DispatchPorts {
@@ -61,7 +64,7 @@ pub struct DispatchPorts {
     /// Where notifications are counted.
     pub telemetry: Arc<Telemetry>,
     /// Environment variables that the configuration names.
-    pub environment: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub environment: Environment,
 }
 
 /// Tells receivers of alerts.

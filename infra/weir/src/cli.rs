@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the whole platform on this machine: metrics in, PromQL out.
-    Up(Up),
+    Up(Box<Up>),
     /// Write samples of a running Weir to a file: JSON lines, CSV, OpenMetrics or Parquet.
     Export(Export),
     /// Write alerting rules as monitors of Datadog.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Some(Command::Check(Check::Routing(check))) => return config_files::check_routing(&check),
         Some(Command::Check(Check::Config(check))) => return config_files::check_any(&check),
         Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
-        Some(Command::Up(up)) => up,
+        Some(Command::Up(up)) => *up,
         Some(Command::Rollup(settings)) => return run(roll_up::roll_up(settings)),
         Some(Command::Erase(settings)) => return run(erase::erase(settings)),
         Some(Command::Export(settings)) => return ended(transfer::export(&settings)),

@@ -17,11 +17,15 @@ pub const BUCKET_CALLS: [(&str, &str); 4] = [
 /// The SDK's calls that the stream makes, and the actions that allow them.
 pub const STREAM_CALLS: [(&str, &str); 1] = [("put_records", "kinesis:PutRecords")];
 
+/// The SDK's calls that the notifier makes, and the actions that allow them.
+pub const NOTIFIER_CALLS: [(&str, &str); 1] = [("publish_batch", "sns:Publish")];
+
 const LIST: Permission = ("s3:ListBucket", "Lake");
 const GET: Permission = ("s3:GetObject", "Lake/*");
 /// Damaged objects are set aside by whoever reads them.
 const SET_ASIDE: Permission = ("s3:PutObject", "Lake/quarantine/*");
 const PUT_SEGMENT: Permission = ("s3:PutObject", "Lake/hot/*");
+const PUBLISH: Permission = ("sns:Publish", "AlertTopic");
 const PUT_RECORDS: Permission = ("kinesis:PutRecords", "Stream");
 
 /// What opens the lake to read it, as `Wiring::lake` does.
@@ -51,13 +55,14 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         // Blocks that rollups replace are deleted by compact, later.
         "Rollup" => vec![&KEEPER[..3]],
         "Query" => vec![READER, EXPORTS, FEEDBACK, SILENCES],
-        "Kpi" | "Alert" => [&[READER, RULE_STATES], producer].concat(),
+        "Kpi" => [&[READER, RULE_STATES], producer].concat(),
+        "Alert" => [&[READER, RULE_STATES, &[PUBLISH]], producer].concat(),
         _ => Vec::new(),
     };
     let asked: BTreeSet<Permission> = asked.concat().into_iter().collect();
-    // S3 and Kinesis ask the key in the caller's name.
+    // S3, Kinesis and SNS ask the key in the caller's name.
     let of_key = |(action, _): &Permission| match *action {
-        "s3:PutObject" | "kinesis:PutRecords" => Some(("kms:GenerateDataKey", "KmsKeyArn")),
+        "s3:PutObject" | "kinesis:PutRecords" | "sns:Publish" => Some(("kms:GenerateDataKey", "KmsKeyArn")),
         "s3:GetObject" => Some(("kms:Decrypt", "KmsKeyArn")),
         _ => None,
     };
@@ -80,9 +85,11 @@ mod tests {
 
     #[test]
     fn every_call_of_an_adapter_has_its_action_and_the_other_way_round() {
-        for (source, table) in
-            [(include_str!("bucket.rs"), &BUCKET_CALLS[..]), (include_str!("stream.rs"), &STREAM_CALLS[..])]
-        {
+        for (source, table) in [
+            (include_str!("bucket.rs"), &BUCKET_CALLS[..]),
+            (include_str!("stream.rs"), &STREAM_CALLS[..]),
+            (include_str!("notify.rs"), &NOTIFIER_CALLS[..]),
+        ] {
             let listed: BTreeSet<&str> = table.iter().map(|(call, _)| *call).collect();
             assert_eq!(calls(source), listed);
         }

@@ -28,11 +28,11 @@ pub async fn routing(wiring: &Wiring) -> Result<(Config, Vec<Silence>), Error> {
     Ok((config, windows.await?.unwrap_or_default()))
 }
 
-/// Who sends notifications: to webhooks.
+/// Who sends notifications: to SNS topics and to webhooks.
 ///
 /// # Errors
 /// When webhooks cannot be sent.
 pub fn notifier(wiring: &Wiring) -> Result<Arc<dyn Notifier>, Error> {
     let webhooks = WebhookNotifier::new(wiring.clock(), WebhookOptions::default())?;
-    Ok(Arc::new(Notifiers::new(None, Arc::new(webhooks))))
+    Ok(Arc::new(Notifiers::new(Some(wiring.topics()), Arc::new(webhooks))))
 }

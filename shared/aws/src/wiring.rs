@@ -5,15 +5,17 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use weir_api::{ADMIN_KEY_VARIABLE, AdminGate, ShortKey};
 use weir_lake::{DirectStream, Lake, LakeError, LakeOptions};
-use weir_platform::{Bucket, Clock, Stream, SystemClock, Telemetry};
+use weir_platform::{Bucket, Clock, Notifier, Stream, SystemClock, Telemetry};
 
 use crate::account::Account;
 use crate::bucket::S3Bucket;
 use crate::emf::Emf;
+use crate::notify::{SnsNotifier, SnsOptions};
 use crate::stream::{KinesisOptions, KinesisStream};
 
 /// The variables that functions read besides those that Lambda sets; template.yaml sets them all.
-pub const VARIABLES: [&str; 4] = ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG", ADMIN_KEY_VARIABLE];
+pub const VARIABLES: [&str; 5] =
+    ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG", ADMIN_KEY_VARIABLE, "ALERT_TOPIC_ARN"];
 
 /// How old what a function knows of the lake may be before it looks again: each look is a few requests.
 const REFRESH_MS: i64 = 1_000;
@@ -57,7 +59,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] when there is no bucket, or the admin key is short.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let [bucket, stream, log, admin_key] = VARIABLES;
+        let [bucket, stream, log, admin_key, _] = VARIABLES;
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let memory = set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|mib| mib.parse::<usize>().ok());
         Ok(Self {
@@ -134,6 +136,17 @@ impl Wiring {
     /// As [`Wiring::lake`].
     pub async fn lake_to_append(&self) -> Result<Arc<Lake>, LakeError> {
         self.open(false).await
+    }
+
+    /// What routes of alerts name: the topic of template.yaml, and variables that people add for secrets.
+    pub fn environment(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static + use<> {
+        |name| std::env::var(name).ok()
+    }
+
+    /// Publishes to SNS topics.
+    #[must_use]
+    pub fn topics(&self) -> Arc<dyn Notifier> {
+        Arc::new(SnsNotifier::new(&self.account, SnsOptions::default()))
     }
 
     /// The bucket that holds the lake.
