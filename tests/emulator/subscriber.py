@@ -1,7 +1,7 @@
 """A subscriber: a queue of SQS that gets of a topic of SNS what a filter policy lets through.
 
-subscriber.py subscribe NAME POLICY  makes both and prints {"topic": ARN, "queue": URL}
-subscriber.py drain URL              prints and removes what has arrived: a JSON list of SNS' notifications
+subscriber.py subscribe NAME POLICY [TOPIC]  makes both, or a queue for a topic; prints {"topic": ARN, "queue": URL}
+subscriber.py drain URL                      prints and removes what has arrived: a JSON list of SNS' notifications
 """
 import json
 import sys
@@ -11,8 +11,8 @@ import boto3
 verb, *rest = sys.argv[1:]
 sqs, sns = boto3.client("sqs"), boto3.client("sns")
 if verb == "subscribe":
-    name, policy = rest
-    topic = sns.create_topic(Name=name)["TopicArn"]
+    name, policy, *topic = rest
+    topic = topic[0] if topic else sns.create_topic(Name=name)["TopicArn"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",

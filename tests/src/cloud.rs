@@ -31,6 +31,8 @@ pub struct Deployed {
     pub api: String,
     /// The lake's bucket.
     pub bucket: String,
+    /// The topic that alerts go to.
+    pub alerts: String,
 }
 
 /// The Python that has ministack, and what reads SAM templates.
@@ -94,7 +96,7 @@ impl Cloud {
             std::fs::read_to_string(self.folder.path().join(format!("{stack}.json"))).unwrap_or_default();
         let outputs: Value = serde_json::from_str(&outputs).unwrap_or_default();
         let output = |name: &str| outputs[name].as_str().unwrap_or_default().to_owned();
-        Deployed { api: output("ApiUrl"), bucket: output("LakeBucket") }
+        Deployed { api: output("ApiUrl"), bucket: output("LakeBucket"), alerts: output("AlertTopicArn") }
     }
 
     /// Starts what ministack lacks of an event source mapping: partial failures, splitting, giving up.
@@ -128,6 +130,22 @@ impl Cloud {
     /// When that fails.
     pub fn point(&self, stack: &str, function: &str, variable: &str) {
         self.emu(&["point"], &[stack, function, variable]);
+    }
+
+    /// Calls a deployed function with an event, as its schedule would.
+    ///
+    /// # Panics
+    /// When the function fails.
+    pub fn invoke(&self, stack: &str, function: &str, event: &Value) {
+        self.emu(&["invoke"], &[stack, function, &event.to_string()]);
+    }
+
+    /// Stores an object in a bucket.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn put(&self, bucket: &str, key: &str, text: &str) {
+        self.emu(&["put"], &[bucket, key, text]);
     }
 
     /// A subscriber of a topic (tests/emulator/subscriber.py): what it prints.

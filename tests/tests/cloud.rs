@@ -18,9 +18,9 @@ fn now_s() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-/// Posts until the answer is not one that asks to be sent again, as senders do.
 const ADMIN_KEY: &str = "the-key-of-this-test";
 
+/// Posts until the answer is not one that asks to be sent again, as senders do.
 fn send(deployed: &Deployed, path: &str, key: &str, body: &str) -> Value {
     let started = Instant::now();
     loop {
@@ -103,4 +103,62 @@ fn without_a_stream_a_write_is_in_the_lake_when_it_is_acknowledged() {
             value(&deployed, "sum(sum_over_time(hits[1h]))") == Some(f64::from(2 * n))
         });
     }
+}
+
+const RULES: &str = r#"
+groups:
+- name: machines
+  rules:
+  - { alert: Down, expr: machine_up == 0, labels: { severity: critical }, annotations: { summary: "{{ $labels.n }} is down" } }
+  - { alert: Slow, expr: machine_up == 0, labels: { severity: info } }
+"#;
+
+const ROUTING: &str = r#"
+route: { receiver: team, group_by: [alertname], group_wait: 1s, group_interval: 1s, repeat_interval: 4h }
+receivers:
+- name: team
+  sns_configs:
+  - topic_arn: ${ALERT_TOPIC_ARN}
+    attributes: { severity: "{{ .CommonLabels.severity }}" }
+"#;
+
+#[test]
+fn an_alert_reaches_the_subscribers_whose_filter_it_passes_once_firing_and_once_resolved() {
+    let Some(cloud) = Cloud::start() else { return };
+    let deployed = cloud.deploy("alerting", &["StreamMode=direct"]);
+    let name = format!("weir-oncall-{}", std::process::id());
+    let queue = cloud.subscriber(&["subscribe", &name, r#"{"severity":["critical"]}"#, &deployed.alerts]);
+    let queue = queue["queue"].as_str().unwrap().to_owned();
+    cloud.put(&deployed.bucket, "config/rules/machines.yml", RULES);
+    cloud.put(&deployed.bucket, "config/routing.yml", ROUTING);
+    // Minutes to come, which the emulator's own schedule does not evaluate before this test does.
+    let first_s = (now_s() as i64).div_euclid(60) * 60 + 120;
+    let at_minute = |minute: i64, up: u8| {
+        let at_s = first_s + minute * 60;
+        let line = format!("machine_up{{n=\"a\"}} {up} {}\n", at_s * 1000 - 1);
+        send(&deployed, "/api/v1/import/prometheus", &format!("m{minute}"), &line);
+        peers::wait_until("the sample shows", 20, || {
+            let url = format!("{}/api/v1/query?query=machine_up&time={at_s}", deployed.api);
+            let reply = http::get(&url, &[]).unwrap().json();
+            reply["data"]["result"][0]["value"][1].as_str() == Some(if up == 0 { "0" } else { "1" })
+        });
+        let event = json!(weir_rules::RuleEvent::scheduled(at_s * 1000));
+        // A schedule may deliver an event twice.
+        cloud.invoke("alerting", "Alert", &event);
+        cloud.invoke("alerting", "Alert", &event);
+    };
+    for (minute, up) in [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 1)] {
+        at_minute(minute, up);
+    }
+    let arrived = cloud.subscriber(&["drain", &queue]);
+    let told: Vec<Value> = arrived
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| serde_json::from_str(message["Message"].as_str().unwrap()).unwrap())
+        .collect();
+    let said: Vec<_> =
+        told.iter().map(|told| (&told["status"], &told["commonLabels"]["alertname"])).collect();
+    assert_eq!(json!(said), json!([["firing", "Down"], ["resolved", "Down"]]));
+    assert_eq!(told[0]["commonAnnotations"]["summary"], "a is down");
 }
