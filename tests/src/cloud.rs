@@ -2,10 +2,11 @@
 //! real functions.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
+use crate::build;
 use crate::peers::{self, Peer};
 use crate::weir::{free_port, note};
 
@@ -200,24 +201,13 @@ impl Drop for Cloud {
 
 /// Builds the functions' binaries; names and paths.
 fn functions() -> Vec<(&'static str, PathBuf)> {
-    let packages = FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]);
+    let packages: Vec<String> =
+        FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]).collect();
     let features: Vec<String> = FUNCTIONS.iter().map(|name| format!("weir-{name}/lambda")).collect();
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--bins", "--message-format", "json-render-diagnostics"])
-        .args(packages)
-        .args(["--features", &features.join(",")])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap_or_else(|error| panic!("cargo cannot be started: {error}"));
-    assert!(output.status.success(), "the functions do not build");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let built = |message: Value| {
-        let path = PathBuf::from(message.get("executable")?.as_str()?);
-        let name = FUNCTIONS.into_iter().find(|name| path.ends_with(name))?;
-        Some((name, path))
-    };
-    let found: Vec<_> = text.lines().filter_map(|line| built(serde_json::from_str(line).ok()?)).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let built = build::executables(&[&["--bins", "--features", &features.join(",")], &packages[..]].concat());
+    let named = |path: PathBuf| Some((FUNCTIONS.into_iter().find(|name| path.ends_with(name))?, path));
+    let found: Vec<_> = built.into_iter().filter_map(named).collect();
     assert_eq!(found.len(), FUNCTIONS.len(), "cargo named {found:?}");
     found
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::build;
 use crate::http::{self, Reply};
 
 /// A running `weir`; killed when dropped.
@@ -37,20 +38,8 @@ pub fn binary() -> &'static Path {
         if let Some(path) = std::env::var_os("WEIR_BINARY") {
             return PathBuf::from(path);
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--package", "weir", "--message-format", "json-render-diagnostics"])
-            .current_dir(root)
-            .stderr(Stdio::inherit())
-            .output();
-        let output = output.unwrap_or_else(|error| panic!("cargo cannot be started: {error}"));
-        assert!(output.status.success(), "cargo build --release failed");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let executable =
-            text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-                let executable = message.get("executable")?.as_str()?;
-                Path::new(executable).ends_with("weir").then(|| PathBuf::from(executable))
-            });
+        let built = build::executables(&["--release", "--package", "weir"]);
+        let executable = built.into_iter().find(|path| path.ends_with("weir"));
         executable.unwrap_or_else(|| panic!("cargo named no executable"))
     })
 }
