@@ -8,6 +8,7 @@ mod clock;
 mod local;
 mod memory;
 mod notify;
+mod sink;
 mod stream;
 mod telemetry;
 
@@ -21,6 +22,7 @@ pub use notify::{
     Notification, Notifier, Notifiers, NotifyError, SIGNATURE_HEADER, Secret, WebhookNotifier,
     WebhookOptions, signature,
 };
+pub use sink::{MemorySink, Observation, POINT_PARTS, Point, PointKind, Sink, SinkError};
 pub use stream::{
     Batch, BatchOutcome, Delivered, NewRecord, Placed, SequenceNumber, ShardId, Stream, StreamError,
 };
