@@ -1,8 +1,9 @@
 //! One run: the policy of the file comes into force if it changed, and what has expired goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use weir_lake::{ExpireReport, Lake, LakeError};
+use weir_lake::{ArchiveReport, ExpireReport, Lake, LakeError};
 use weir_platform::{MetricSpec, MetricType, Telemetry};
 
 use crate::policy_file::{PolicyError, parse_policy};
@@ -19,6 +20,15 @@ const EXPIRED: MetricSpec = MetricSpec {
     kind: MetricType::Counter,
 };
 
+const ARCHIVED: MetricSpec = MetricSpec {
+    name: "weir_archive_merges_total",
+    help: "Days, or parts of large ones, that were due to be archived, by outcome.",
+    kind: MetricType::Counter,
+};
+
+/// How long a run goes on archiving: the schedule's next one is 15 minutes later, a Lambda's limit likewise.
+const LONGEST: Duration = Duration::from_mins(8);
+
 /// A run failed; running again is safe.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the messages say it
@@ -29,6 +39,17 @@ pub enum ArchiveError {
     Lake(#[from] LakeError),
     #[error("an erasure could not be gone on with")]
     Erasure(#[source] LakeError),
+    #[error("old days could not be archived")]
+    Archive(#[source] LakeError),
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// What expired.
+    pub expired: ExpireReport,
+    /// What was archived.
+    pub archived: ArchiveReport,
 }
 
 /// The function over its ports.
@@ -76,34 +97,41 @@ impl Archive {
     }
 
     /// Puts the policy in force that `file` holds, given as the name it goes by in the history and its text,
-    /// removes what has expired at `at_ms`, the time of the schedule, and goes on with erasures. Running twice
-    /// changes nothing.
+    /// removes what has expired at `at_ms`, the time of the schedule, goes on with erasures, and archives what has
+    /// grown old. Running twice changes nothing.
     ///
     /// # Errors
     /// [`ArchiveError`] when the policy is refused (then nothing expires by an older one), or the bucket failed.
-    pub async fn handle(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<ExpireReport, ArchiveError> {
+    pub async fn handle(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<Report, ArchiveError> {
         let outcome = self.run(at_ms, file).await;
         let label = if outcome.is_ok() { "done" } else { "failed" };
         self.telemetry.add(&RUNS, &[("outcome", label)], 1.0);
         if let Ok(report) = &outcome {
-            self.telemetry.add(&EXPIRED, &[], report.samples as f64);
+            self.telemetry.add(&EXPIRED, &[], report.expired.samples as f64);
+            let ArchiveReport { merged, changed, left, failed, .. } = report.archived;
+            for (outcome, count) in
+                [("archived", merged), ("changed", changed), ("left", left), ("failed", failed)]
+            {
+                self.telemetry.add(&ARCHIVED, &[("outcome", outcome)], count as f64);
+            }
         }
         outcome
     }
 
-    async fn run(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<ExpireReport, ArchiveError> {
+    async fn run(&self, at_ms: i64, file: Option<(&str, &str)>) -> Result<Report, ArchiveError> {
         if let Some((by, text)) = file {
             let refused = |source| ArchiveError::Policy { by: by.to_owned(), source };
             let policy = parse_policy(text).map_err(refused)?;
             self.lake.set_retention(None, &policy, by).await?;
         }
         let expired = self.lake.expire(at_ms).await;
-        // Neither waits for the other to succeed.
+        // None waits for another to succeed.
         let erased = self.lake.continue_erasures().await.map_err(ArchiveError::Erasure);
+        let archived = self.lake.archive(at_ms, LONGEST).await.map_err(ArchiveError::Archive);
         let expired = expired?;
         for report in erased? {
             tracing::debug!(?report, "erased");
         }
-        Ok(expired)
+        Ok(Report { expired, archived: archived? })
     }
 }

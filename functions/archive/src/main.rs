@@ -12,8 +12,8 @@ async fn main() -> Result<(), Error> {
         let (archive, clock) = (archive.clone(), clock.clone());
         async move {
             let report = archive.handle(clock.now_ms(), None).await?;
-            tracing::info!(?report, "expired");
-            Ok(serde_json::json!({ "samples": report.samples }))
+            tracing::info!(?report, "expired and archived");
+            Ok(serde_json::json!({ "samples": report.expired.samples, "archived": report.archived.merged }))
         }
     })
     .await

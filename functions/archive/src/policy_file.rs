@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
-use weir_lake::{Ages, Condition, RetentionClass, RetentionPolicy};
+use weir_lake::{Ages, ArchiveRule, Condition, RetentionClass, RetentionPolicy};
 
 /// Largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// The class of the series that no other class has.
 const DEFAULT: &str = "default";
+/// What is written for an age that never comes.
+const NEVER: &str = "never";
 
 /// What is wrong with a file of policies, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,27 @@ pub struct PolicyError {
 #[serde(deny_unknown_fields)]
 struct File {
     retention_policies: BTreeMap<String, Spanned<Class>>,
+    #[serde(default)]
+    archive: ArchiveForm,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchiveForm {
+    /// Age of a day's end from which the day is archived, or `never`.
+    after: Option<Spanned<String>>,
+}
+
+impl ArchiveForm {
+    fn rule(&self) -> Result<ArchiveRule, PolicyError> {
+        let mut rule = ArchiveRule::default();
+        if let Some(after) = &self.after {
+            rule.after_ms = if after.value == NEVER { None } else { age(Some(after))? };
+        }
+        let alone = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
+        let line = self.after.as_ref().map_or(0, |after| after.referenced.line());
+        alone.check().map(|()| rule).map_err(|error| at(line, error.to_string()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,7 +82,7 @@ pub fn parse_policy(text: &str) -> Result<RetentionPolicy, PolicyError> {
         let line = error.location().map_or(0, |place| place.line());
         at(line, error.without_snippet().to_string().lines().next().unwrap_or_default())
     })?;
-    let mut policy = RetentionPolicy::default();
+    let mut policy = RetentionPolicy { archive: file.archive.rule()?, ..RetentionPolicy::default() };
     for (name, class) in file.retention_policies {
         let line = class.referenced.line();
         let class = class.value;
@@ -96,7 +119,7 @@ pub fn parse_policy(text: &str) -> Result<RetentionPolicy, PolicyError> {
             any_of.push(parsed.matchers.iter().map(condition).collect());
         }
         let class = RetentionClass { name, any_of, ages };
-        let alone = RetentionPolicy { classes: vec![class.clone()], default: Ages::default() };
+        let alone = RetentionPolicy { classes: vec![class.clone()], ..RetentionPolicy::default() };
         alone.check().map_err(|error| at(line, error.to_string()))?;
         policy.classes.push(class);
     }
@@ -137,7 +160,8 @@ pub(crate) fn policy_form(policy: &RetentionPolicy) -> Value {
     if policy.default != Ages::default() {
         classes.insert(DEFAULT.to_owned(), ages_form(&policy.default).into());
     }
-    json!({ "retention_policies": classes })
+    let after = policy.archive.after_ms.map_or_else(|| NEVER.to_owned(), age_text);
+    json!({ "retention_policies": classes, "archive": { "after": after } })
 }
 
 fn ages_form(ages: &Ages) -> Map<String, Value> {
@@ -175,6 +199,8 @@ mod tests {
         for text in [
             include_str!("../../../infra/config/retention.yaml"),
             "retention_policies: {}",
+            "retention_policies: {}\narchive: { after: never }",
+            "archive: { after: 36h }\nretention_policies: {}",
             "retention_policies:\n  default: { raw_retention: 90m }\n  a:\n    metrics: ['a.\"\\d+']\n    match: ['{a=\"\\\\\\n\\\"ü\", \"b.c\"!~\"x|\"}', 'up{job!=\"\"}']\n    raw_retention: 3600001ms\n",
         ] {
             let form = policy_form(&policy(text)).to_string();
@@ -190,6 +216,7 @@ mod tests {
         assert_eq!(names, ["business_metrics", "high_frequency", "system_metrics"]);
         assert_eq!(policy.classes[1].ages.raw_ms, Some(86_400_000));
         assert_eq!(policy.default, Ages::default(), "the rest is kept for ever");
+        assert_eq!(policy.archive, ArchiveRule::default(), "what is said is the default");
     }
 
     #[test]
@@ -201,6 +228,8 @@ mod tests {
             ("retention_policies:\n  a:\n    match: [\"{x=\"]\n", 3, "selector"),
             ("retention_policies:\n  a:\n    metrics: [x]\n    raw: 7d\n", 4, "raw"),
             ("retention_policies:\n  default:\n    metrics: [x]\n", 3, "no other class"),
+            ("retention_policies: {}\narchive:\n  after: 5m\n", 3, "shorter than an hour"),
+            ("retention_policies: {}\narchive: { age: 5d }\n", 2, "age"),
             (
                 "retention_policies:\n  a:\n    metrics: [x]\n    raw_retention: 5m\n",
                 3,

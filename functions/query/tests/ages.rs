@@ -50,7 +50,7 @@ fn policy() -> RetentionPolicy {
     };
     let condition = Condition { label: "__name__".into(), op: "=~".into(), value: "fading".into() };
     let fading = RetentionClass { name: "fading".into(), any_of: vec![vec![condition]], ages };
-    RetentionPolicy { classes: vec![fading], default: Ages::default() }
+    RetentionPolicy { classes: vec![fading], ..RetentionPolicy::default() }
 }
 
 struct World {

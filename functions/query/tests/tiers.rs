@@ -291,7 +291,7 @@ async fn rollups_outlive_samples_exactly_where_they_can_and_approximately_with_a
         before.push(world.ask(text, range, "&tier=raw").await);
     }
     let ages = Ages { raw_ms: Some(2 * DAY_MS), ..Ages::default() };
-    let policy = RetentionPolicy { classes: Vec::new(), default: ages };
+    let policy = RetentionPolicy { default: ages, ..RetentionPolicy::default() };
     world.lake.set_retention(None, &policy, "test").await.unwrap();
     world.lake.expire(world.clock.now_ms()).await.unwrap();
     for (text, before) in exact.iter().zip(before) {

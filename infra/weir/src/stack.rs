@@ -429,7 +429,7 @@ async fn run_archive(archive: &Archive, file: Option<&Path>, at_ms: i64) {
     }
     let policy = policy.as_ref().map(|(by, text)| (by.as_str(), text.as_str()));
     match archive.handle(at_ms, policy).await {
-        Ok(report) => tracing::debug!(?report, "expired"),
+        Ok(report) => tracing::debug!(?report, "expired and archived"),
         Err(error) => tracing::error!(error = chain(&error), "nothing was expired; it is tried again"),
     }
 }

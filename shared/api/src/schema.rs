@@ -346,7 +346,7 @@ pub(crate) fn compacted() -> Value {
 
 /// A retention policy in the form of its file.
 fn policy() -> Value {
-    object(&[("retention_policies", json!({ "type": "object" }))])
+    object(&[("retention_policies", json!({ "type": "object" })), ("archive", json!({ "type": "object" }))])
 }
 
 /// One change of a policy.

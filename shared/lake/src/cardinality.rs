@@ -81,7 +81,7 @@ impl Lake {
         let state = self.state();
         let hot = state.head.tenant(tenant).into_iter().flat_map(|hot| &hot.series);
         let hot = hot.filter(|series| !series.is_empty()).map(crate::head::HeadSeries::bounds);
-        let stored = state.catalog.tenants.get(tenant).into_iter().flat_map(|t| t.hours.values().flatten());
+        let stored = state.catalog.tenants.get(tenant).into_iter().flat_map(|t| t.raw());
         let stored = stored.map(|block| (block.min_ms, block.max_ms));
         hot.chain(stored).reduce(|(first, last), (min_ms, max_ms)| (first.min(min_ms), last.max(max_ms)))
     }

@@ -123,16 +123,16 @@ fn hours_of(catalog: &Catalog, tenant: &TenantId, range: TimeRange) -> Vec<(i64,
     // Whole hours: which blocks of an hour hold the range must not depend on the range.
     let start_ms = range.start_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
     let end_ms = range.end_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS).saturating_add(HOUR_MS - 1);
-    let blocks = blocks_of(catalog, tenant, TimeRange { start_ms, end_ms });
-    let hash = |blocks: &[std::sync::Arc<crate::manifest::BlockMeta>]| {
-        let mut hasher = Xxh3::new();
-        for block in blocks {
+    let mut hours: BTreeMap<i64, Xxh3> = BTreeMap::new();
+    for block in blocks_of(catalog, tenant, TimeRange { start_ms, end_ms }) {
+        let (first_ms, last_ms) = (block.min_ms.max(start_ms), block.max_ms.min(end_ms));
+        for hour in first_ms.div_euclid(HOUR_MS)..=last_ms.div_euclid(HOUR_MS) {
+            let hasher = hours.entry(hour).or_default();
             hasher.update(block.id.as_bytes());
             hasher.update(b"/");
         }
-        hasher.digest()
-    };
-    blocks.chunk_by(|a, b| a.hour == b.hour).map(|blocks| (blocks[0].hour, hash(blocks))).collect()
+    }
+    hours.into_iter().map(|(hour, hasher)| (hour, hasher.digest())).collect()
 }
 
 impl Lake {

@@ -81,6 +81,13 @@ pub(crate) fn block(tenant: &TenantId, hour: i64, id: &str) -> [String; 3] {
     ["samples", "series", "exemplars"].map(|table| format!("{folder}/{table}-{id}.parquet"))
 }
 
+/// The objects of an archived block, whose samples may be of any hour of the day that `hour` lies in: of the
+/// hour after the last one, so that paths have the same parts, which SQL engines ask for.
+pub(crate) fn archived_block(tenant: &TenantId, hour: i64, id: &str) -> [String; 3] {
+    let folder = format!("{BLOCKS}tenant={tenant}/res=raw/day={}/hour=24", date(hour.div_euclid(24)));
+    ["samples", "series", "exemplars"].map(|table| format!("{folder}/{table}-{id}.parquet"))
+}
+
 /// The objects of a block of a rollup, which has no exemplars; `hour` is the first of its partition.
 pub(crate) fn rollup_block(tenant: &TenantId, rollup: &RollupMeta, hour: i64, id: &str) -> [String; 3] {
     let (tier, aggregate) = (rollup.tier.name(), rollup.aggregate.name());
@@ -185,6 +192,12 @@ mod tests {
         assert_eq!(samples, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/samples-x.parquet");
         assert_eq!(series, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/series-x.parquet");
         assert_eq!(exemplars, "blocks/tenant=default/res=raw/day=1969-12-31/hour=23/exemplars-x.parquet");
+    }
+
+    #[test]
+    fn archived_blocks_lie_beside_the_hours_of_their_day() {
+        let [samples, ..] = archived_block(&TenantId::default(), 20_778 * 24 + 5, "x");
+        assert_eq!(samples, "blocks/tenant=default/res=raw/day=2026-11-21/hour=24/samples-x.parquet");
     }
 
     #[test]

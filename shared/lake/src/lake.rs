@@ -43,6 +43,8 @@ pub struct Lake {
     pub(crate) maintenance: tokio::sync::Mutex<Maintenance>,
     /// One run of rollups at a time; compaction goes on beside it.
     pub(crate) rolling: tokio::sync::Mutex<()>,
+    /// One run of archiving at a time, likewise.
+    pub(crate) archiving: tokio::sync::Mutex<()>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) days: DayCache,
     pub(crate) families: FamilyCache,
@@ -92,6 +94,7 @@ impl Lake {
             refreshed_ms: AtomicI64::new(clock.now_ms()),
             maintenance: tokio::sync::Mutex::default(),
             rolling: tokio::sync::Mutex::default(),
+            archiving: tokio::sync::Mutex::default(),
             snapshots: Arc::default(),
             days: DayCache::new(options.index_memory_bytes),
             families: FamilyCache::default(),

@@ -6,6 +6,7 @@
 //! memory for what is new and blocks for the rest, under one lock that makes them one state.
 
 mod append;
+mod archive;
 mod bitmap;
 pub mod block;
 mod cardinality;
@@ -41,6 +42,7 @@ pub mod table;
 mod usage;
 
 pub use append::{Appended, Incoming};
+pub use archive::ArchiveReport;
 pub use cardinality::Cardinality;
 pub use changes::Mark;
 pub use compact::{CompactMode, CompactReport};
@@ -53,7 +55,8 @@ pub use lake::Lake;
 pub use options::LakeOptions;
 pub use reader::LakeReader;
 pub use retention::{
-    Ages, Condition, ExpireReport, RetentionChange, RetentionClass, RetentionError, RetentionPolicy,
+    Ages, ArchiveRule, Condition, ExpireReport, RetentionChange, RetentionClass, RetentionError,
+    RetentionPolicy,
 };
 pub use rollup::{RollupProgress, RollupReport, RollupWish, TierReader, TierSelection, TierWish};
 pub use select::{LakeSelection, Selection, SeriesInfo};

@@ -36,6 +36,8 @@ pub struct LakeOptions {
     /// Age from which a block that no manifest names is taken for what a crash left, in milliseconds.
     /// Must be longer than any compaction takes.
     pub orphan_age_ms: i64,
+    /// Bytes of blocks that archiving makes one of; a day of more becomes several blocks, of some hours each.
+    pub archive_bytes: u64,
     /// Requests to the bucket that one operation keeps under way.
     pub concurrency: usize,
     /// Metric families whose metadata is kept per tenant; more are ignored.
@@ -78,6 +80,7 @@ impl Default for LakeOptions {
             max_block_series: MAX_SERIES,
             close_after_ms: 10 * 60_000,
             orphan_age_ms: 60 * 60_000,
+            archive_bytes: 128 << 20,
             concurrency: 16,
             max_families: 100_000,
             max_exemplars_per_series: EXEMPLARS_PER_SERIES,

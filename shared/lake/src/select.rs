@@ -263,14 +263,15 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Blocks of a tenant that have samples and overlap the range, in order of hours and, within, of writes.
+/// Blocks of a tenant that have samples and overlap the range, day by day and, of any one hour, in order of
+/// writes.
 pub(crate) fn blocks_of(catalog: &Catalog, tenant: &TenantId, range: TimeRange) -> Vec<Arc<BlockMeta>> {
     let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
     if range.start_ms > range.end_ms {
         return Vec::new();
     }
-    let hours = range.start_ms.div_euclid(HOUR_MS)..=range.end_ms.div_euclid(HOUR_MS);
-    let within = blocks.hours.range(hours).flat_map(|(_, blocks)| blocks);
+    let (first, last) = (range.start_ms.div_euclid(HOUR_MS), range.end_ms.div_euclid(HOUR_MS));
+    let within = blocks.raw_of_hours(first, last).into_iter();
     within.filter(|b| b.has_samples() && range.overlaps(b.min_ms, b.max_ms)).cloned().collect()
 }
 

@@ -95,7 +95,7 @@ impl Lake {
         }
         for (tenant, part) in &state.catalog.tenants {
             let of = tenants.entry(tenant.to_string()).or_default();
-            for block in part.hours.values().flatten() {
+            for block in part.raw() {
                 of.blocks += 1;
                 of.bytes += block.bytes();
                 of.samples += block.samples;

@@ -108,12 +108,8 @@ impl Lake {
         }
         for (tenant, blocks) in state.catalog.tenants.iter().filter(|(tenant, _)| wanted(tenant)) {
             usage.tenants.entry(tenant.clone()).or_default().extend(of_blocks(blocks));
-            *usage.in_range.entry(tenant.clone()).or_default() += blocks
-                .hours
-                .values()
-                .flatten()
-                .map(|b| share(b.samples, (b.min_ms, b.max_ms), range_ms))
-                .sum::<u64>();
+            *usage.in_range.entry(tenant.clone()).or_default() +=
+                blocks.raw().map(|b| share(b.samples, (b.min_ms, b.max_ms), range_ms)).sum::<u64>();
         }
         for tiers in usage.tenants.values() {
             for (tier, of) in tiers {
@@ -146,7 +142,7 @@ fn of_head(head: &TenantHead, range_ms: (i64, i64)) -> (TierUsage, u64) {
 
 fn of_blocks(blocks: &TenantBlocks) -> BTreeMap<StorageTier, TierUsage> {
     let mut tiers: BTreeMap<StorageTier, TierUsage> = BTreeMap::new();
-    for block in blocks.hours.values().flatten() {
+    for block in blocks.raw() {
         let raw = tiers.entry(StorageTier::Raw).or_default();
         raw.take(block);
         raw.series = raw.series.max(block.series);

@@ -37,7 +37,7 @@ mod retention {
 
     fn policy() -> RetentionPolicy {
         let classes = vec![class("fast", "fast_.*", 6), class("slow", "slow", 30)];
-        RetentionPolicy { classes, default: Ages::default() }
+        RetentionPolicy { classes, ..RetentionPolicy::default() }
     }
 
     fn labels(name: &str) -> Labels {
@@ -176,7 +176,7 @@ mod retention {
     async fn when_everything_expires_whole_blocks_go_unread_and_their_objects_with_them() {
         let mut world = World::new(true).await;
         let default = Ages { raw_ms: Some(6 * HOUR_MS), ..Ages::default() };
-        let all = RetentionPolicy { classes: Vec::new(), default };
+        let all = RetentionPolicy { default, ..RetentionPolicy::default() };
         world.lake.set_retention(Some(&TenantId::default()), &all, "test").await.unwrap();
         for _ in 0..12 {
             world.write(world.now_ms()).await;

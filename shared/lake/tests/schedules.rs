@@ -1,5 +1,5 @@
 //! Seeded schedules of everything that changes a lake, several processes at once, crashing at any request to the
-//! bucket: append, compact, roll up, expire, erase, garbage. Answers are compared with a model after each step;
+//! bucket: append, compact, roll up, archive, expire, erase, garbage. Answers are compared with a model after each step;
 //! at the end nothing erased is held by any object, and no object is left that the manifest does not name.
 //! `WEIR_SCHEDULES` sets how many, `WEIR_SEED` repeats one.
 
@@ -15,10 +15,11 @@ mod proof;
 mod schedules {
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use weir_lake::{
-        Ages, CompactMode, Condition, EraseWish, Incoming, Lake, LakeOptions, RetentionClass,
+        Ages, ArchiveRule, CompactMode, Condition, EraseWish, Incoming, Lake, LakeOptions, RetentionClass,
         RetentionPolicy, RollupWish, Selection,
     };
     use weir_model::{
@@ -35,6 +36,7 @@ mod schedules {
     const BASE_MS: i64 = 1_795_219_200_000;
     const HOUR_MS: i64 = 3_600_000;
     const SHARDS: usize = 2;
+    const LONG: Duration = Duration::from_secs(60);
     const PROCESSES: usize = 3;
     const TENANTS: [&str; 2] = ["default", "team-b"];
     const USERS: [&str; 3] = ["ann-o-nym", "bob-o-link", "carl-the-third"];
@@ -52,6 +54,7 @@ mod schedules {
             max_block_series: 5,
             max_segment_bytes: 2_000,
             concurrency: 4,
+            archive_bytes: 20_000,
             ..LakeOptions::default()
         }
     }
@@ -60,7 +63,8 @@ mod schedules {
         let condition = Condition { label: "__name__".into(), op: "=".into(), value: "short".into() };
         let ages = Ages { raw_ms: Some(KEPT_HOURS * HOUR_MS), ..Ages::default() };
         let class = RetentionClass { name: "short".into(), any_of: vec![vec![condition]], ages };
-        RetentionPolicy { classes: vec![class], default: Ages::default() }
+        let archive = ArchiveRule { after_ms: Some(HOUR_MS) };
+        RetentionPolicy { classes: vec![class], default: Ages::default(), archive }
     }
 
     /// Tenant, user and metric.
@@ -77,6 +81,8 @@ mod schedules {
         /// Tenant, user and time of each erasure.
         erased: Vec<(String, &'static str, i64)>,
         values: u64,
+        /// Merges of archived days at the end.
+        archived: u64,
     }
 
     async fn open(bucket: &Arc<FaultyBucket>, clock: &Arc<ManualClock>, options: LakeOptions) -> Arc<Lake> {
@@ -93,7 +99,7 @@ mod schedules {
             }
             lakes[0].set_retention(None, &policy(), "test").await.unwrap();
             let (shards, delivered, erased) = (Default::default(), [0; SHARDS], Vec::new());
-            Self { bucket, clock, lakes, shards, delivered, erased, values: 0 }
+            Self { bucket, clock, lakes, shards, delivered, erased, values: 0, archived: 0 }
         }
 
         /// Adds a record to a shard: samples of now or late, some of them changes that must count once.
@@ -223,7 +229,8 @@ mod schedules {
                     Ok(report) => lake.run_erasure(report.number, |_| ()).await.is_ok(),
                     Err(_) => false,
                 },
-                _ => lake.continue_erasures().await.is_ok(),
+                7 => lake.continue_erasures().await.is_ok(),
+                _ => lake.archive(self.clock.now_ms(), LONG).await.is_ok_and(|report| report.failed == 0),
             }
         }
 
@@ -241,7 +248,7 @@ mod schedules {
             };
             let choose = |random: &mut Random| {
                 // Erasing is rarer, so that there is something to erase.
-                let choice = random.below(8);
+                let choice = random.below(9);
                 if choice == 6 && !random.chance(40) { 1 } else { choice }
             };
             let jobs: Vec<(usize, u64, usize)> = (0..3)
@@ -329,6 +336,16 @@ mod schedules {
                 assert_eq!(report.state, "watched", "{context}");
             }
             self.check(&lake, context).await;
+            lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
+            let report = lake.archive(self.clock.now_ms(), LONG).await.unwrap();
+            assert_eq!((report.failed, report.changed, report.left), (0, 0, 0), "{context}");
+            self.archived += report.merged;
+            self.check(&lake, context).await;
+            // What is archived is what it was: no rollup has to be made again.
+            let again = lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
+            assert_eq!(again.days, 0, "{context}");
+            let again = lake.archive(self.clock.now_ms(), LONG).await.unwrap();
+            assert_eq!(again.merged, 0, "{context}");
             for (tenant, user, _) in self.erased.clone() {
                 // Unless there is something newer of the same user, or of the other tenant in the same segment.
                 let anything = TENANTS
@@ -354,7 +371,7 @@ mod schedules {
     async fn answers_never_change_nothing_erased_is_left_and_nothing_is_orphaned_for_long() {
         let count = std::env::var("WEIR_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(60u64);
         let given = std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok());
-        let mut erasures = 0;
+        let (mut erasures, mut archived) = (0, 0);
         for seed in given.map_or(0..count, |seed: u64| seed..seed + 1) {
             let mut random = Random(seed.wrapping_mul(0x9e37_79b9));
             let mut world = World::new().await;
@@ -368,7 +385,9 @@ mod schedules {
             }
             erasures += world.erased.len();
             world.finish(&format!("WEIR_SEED={seed} at the end")).await;
+            archived += world.archived;
         }
-        assert!(given.is_some() || erasures as u64 > count / 2, "{erasures} erasures");
+        let enough = erasures as u64 > count / 2 && archived > count / 4;
+        assert!(given.is_some() || enough, "{erasures} erasures, {archived} days archived at last");
     }
 }

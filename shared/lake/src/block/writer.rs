@@ -24,6 +24,11 @@ const MAX_GROUP_ROWS: usize = 1 << 22;
 /// Longest name of a block.
 const MAX_NAME_BYTES: usize = 256;
 
+/// Zstandard's level of archived blocks.
+const ARCHIVED_LEVEL: i32 = 9;
+/// Rows of their pages.
+const ARCHIVED_PAGE_ROWS: usize = 9_600;
+
 /// How a block is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockOptions {
@@ -45,6 +50,12 @@ impl BlockOptions {
     #[must_use]
     pub fn new(block: impl Into<String>) -> Self {
         Self { block: block.into(), rows_per_page: 4_800, rows_per_group: 1 << 20, zstd_level: 3 }
+    }
+
+    /// Those of blocks that are written once and kept for long.
+    #[must_use]
+    pub fn archived(block: impl Into<String>) -> Self {
+        Self { rows_per_page: ARCHIVED_PAGE_ROWS, zstd_level: ARCHIVED_LEVEL, ..Self::new(block) }
     }
 
     fn check(&self) -> Result<(), BlockError> {

@@ -112,6 +112,7 @@ impl Lake {
                     generation: 0,
                     complete: false,
                     rollup: None,
+                    archived: None,
                     planned: Planned::under(&plan.catalog, tenant),
                 };
                 let (lake, plan, families) = (self.clone(), plan.clone(), families.clone());

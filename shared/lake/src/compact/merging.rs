@@ -1,4 +1,4 @@
-//! Merging blocks of one hour into one.
+//! Merging blocks into one: of one hour, or for the archive of several.
 
 use std::sync::Arc;
 
@@ -8,8 +8,7 @@ use weir_platform::BucketError;
 
 use super::parts::Parts;
 use super::plan::{self, Merge};
-use super::rewrite::keep_all;
-use super::{CompactMode, CompactReport, Maintenance, NewBlock, Planned};
+use super::{CompactMode, CompactReport, Keep, Maintenance, NewBlock, Planned};
 use crate::block::{
     BlockCursor, BlockIndex, BlockLabels, BlockPages, EncodedBlock, SeriesEntry, decode_exemplars,
     series_order,
@@ -27,7 +26,7 @@ const MERGES_PER_ENTRY: usize = 16;
 const ROUNDS: usize = 8;
 
 /// The objects of a block to be merged.
-pub(super) struct Objects {
+struct Objects {
     meta: Arc<BlockMeta>,
     /// Series and samples, unless the block has exemplars alone.
     samples: Option<(Bytes, Bytes)>,
@@ -73,8 +72,6 @@ impl Lake {
     ) -> Result<(), LakeError> {
         let mut merged: Vec<(&Merge, Vec<BlockMeta>)> = Vec::new();
         for merge in merges {
-            // Of an hour at a time, so that memory holds the objects of one.
-            let Some(objects) = self.read_objects(&merge.inputs).await? else { continue };
             let generation = merge.inputs.iter().map(|b| b.generation).max().unwrap_or(0);
             let new = NewBlock {
                 tenant: merge.tenant.clone(),
@@ -82,12 +79,12 @@ impl Lake {
                 generation,
                 complete: merge.complete,
                 rollup: None,
+                archived: None,
                 planned: Planned::under(planned, &merge.tenant),
             };
-            let limits = self.options.exemplar_limits();
-            let blocks =
-                self.write_blocks(new, move |parts| merge_objects(objects, parts, limits, &keep_all)).await?;
-            merged.push((merge, blocks));
+            // Of an hour at a time, so that memory holds the objects of one.
+            let blocks = self.write_merged(&merge.inputs, new, Arc::new(|_, _| true)).await?;
+            merged.extend(blocks.map(|blocks| (merge, blocks)));
         }
         let forget = maintenance.forget.clone();
         // A merge whose inputs another process has replaced is left out.
@@ -115,11 +112,21 @@ impl Lake {
         Ok(())
     }
 
+    /// Writes what `keep` leaves of some blocks, given in order of writes, as `new` says; `None` when one of them
+    /// is gone, since it was replaced.
+    pub(crate) async fn write_merged(
+        self: &Arc<Self>,
+        inputs: &[Arc<BlockMeta>],
+        new: NewBlock,
+        keep: Keep,
+    ) -> Result<Option<Vec<BlockMeta>>, LakeError> {
+        let Some(objects) = self.read_objects(inputs).await? else { return Ok(None) };
+        let limits = self.options.exemplar_limits();
+        self.write_blocks(new, move |parts| merge_objects(objects, parts, limits, &*keep)).await.map(Some)
+    }
+
     /// The objects of each input, in order of writes; `None` when one is gone, since it was replaced.
-    pub(super) async fn read_objects(
-        &self,
-        blocks: &[Arc<BlockMeta>],
-    ) -> Result<Option<Vec<Objects>>, LakeError> {
+    async fn read_objects(&self, blocks: &[Arc<BlockMeta>]) -> Result<Option<Vec<Objects>>, LakeError> {
         let read = |meta: Arc<BlockMeta>| {
             let bucket = self.bucket.clone();
             async move {
@@ -191,14 +198,14 @@ fn merge_exemplars(
 
 /// Walks all inputs in the order of their series and writes the joined samples of those that `keep` leaves,
 /// given their labels and last timestamp.
-pub(super) fn merge_objects(
+fn merge_objects(
     objects: Vec<Objects>,
     mut parts: Parts,
     limits: ExemplarLimits,
     keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
 ) -> Result<Vec<EncodedBlock>, LakeError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
-    let into = format!("merge into the hour of block {}", first.meta.id);
+    let into = format!("merge of block {} with others", first.meta.id);
     let unwritable = |error| LakeError::damaged(&into, error);
     let (exemplars, dropped) = merge_exemplars(&objects, limits, keep)?;
     parts.set_exemplars(exemplars, dropped).map_err(unwritable)?;

@@ -23,7 +23,7 @@ use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
 use crate::lake::Lake;
-use crate::manifest::{BlockMeta, CHECKPOINT_EVERY, Catalog, ExemplarsMeta, RollupMeta};
+use crate::manifest::{ArchivedMeta, BlockMeta, CHECKPOINT_EVERY, Catalog, ExemplarsMeta, RollupMeta};
 use crate::segment::SegmentHeader;
 
 /// How much compaction does.
@@ -77,6 +77,8 @@ pub(crate) struct NewBlock {
     pub complete: bool,
     /// Set if it is to be part of a rollup.
     pub rollup: Option<RollupMeta>,
+    /// Set if it is to be archived: compressed as much as pays.
+    pub archived: Option<ArchivedMeta>,
     /// What was known when it was planned.
     pub planned: Planned,
 }
@@ -147,7 +149,10 @@ impl Lake {
         // The name is a column of the block, so that a taken name would mean to encode it again. Names are
         // made so that this does not happen; should it, the next run has other names.
         let (lake, version) = (self.clone(), new.planned.version);
-        let parts = Parts::new(move || lake.new_name(version), self.options.block_series());
+        let mut parts = Parts::new(move || lake.new_name(version), self.options.block_series());
+        if new.archived.is_some() {
+            parts.archive();
+        }
         let mut metas = Vec::new();
         for encoded in tokio::task::spawn_blocking(move || encode(parts)).await?? {
             metas.push(self.write_block(&new, encoded).await?);
@@ -161,9 +166,10 @@ impl Lake {
         new: &NewBlock,
         encoded: EncodedBlock,
     ) -> Result<BlockMeta, LakeError> {
-        let [samples_key, series_key, exemplars_key] = match &new.rollup {
-            None => keys::block(&new.tenant, new.hour, &encoded.name),
-            Some(rollup) => keys::rollup_block(&new.tenant, rollup, new.hour, &encoded.name),
+        let [samples_key, series_key, exemplars_key] = match (&new.rollup, &new.archived) {
+            (Some(rollup), _) => keys::rollup_block(&new.tenant, rollup, new.hour, &encoded.name),
+            (None, Some(_)) => keys::archived_block(&new.tenant, new.hour, &encoded.name),
+            (None, None) => keys::block(&new.tenant, new.hour, &encoded.name),
         };
         let create = |key: String, bytes: bytes::Bytes| {
             let bucket = self.bucket.clone();
@@ -210,6 +216,7 @@ impl Lake {
             }),
             rollup: new.rollup.clone(),
             erased: new.planned.erased,
+            archived: new.archived.clone(),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::exemplars::ExemplarSet;
 pub(crate) struct Parts {
     names: Box<dyn FnMut() -> String + Send>,
     max_series: usize,
+    archived: bool,
     current: Option<BlockWriter>,
     done: Vec<EncodedBlock>,
 }
@@ -16,7 +17,18 @@ pub(crate) struct Parts {
 impl Parts {
     /// No block yet; `names` makes a new name for each, and a block takes `max_series` series.
     pub(crate) fn new(names: impl FnMut() -> String + Send + 'static, max_series: usize) -> Self {
-        Self { names: Box::new(names), max_series: max_series.max(1), current: None, done: Vec::new() }
+        Self {
+            names: Box::new(names),
+            max_series: max_series.max(1),
+            archived: false,
+            current: None,
+            done: Vec::new(),
+        }
+    }
+
+    /// From now on blocks are written as they are archived.
+    pub(crate) fn archive(&mut self) {
+        self.archived = true;
     }
 
     fn current(&mut self) -> Result<&mut BlockWriter, BlockError> {
@@ -25,6 +37,7 @@ impl Parts {
         }
         let writer = match self.current.take() {
             Some(writer) => writer,
+            None if self.archived => BlockWriter::new(BlockOptions::archived((self.names)()))?,
             None => BlockWriter::new(BlockOptions::new((self.names)()))?,
         };
         Ok(self.current.insert(writer))

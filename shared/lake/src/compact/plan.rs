@@ -99,6 +99,7 @@ mod tests {
             exemplars: None,
             rollup: None,
             erased: 0,
+            archived: None,
         };
         sizes.iter().enumerate().map(|b| Arc::new(block(b))).collect()
     }

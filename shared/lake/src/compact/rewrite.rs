@@ -6,7 +6,6 @@ use std::sync::Arc;
 use weir_model::{LabelsRef, TenantId};
 use weir_platform::BucketError;
 
-use super::merging::merge_objects;
 use super::{NewBlock, Planned};
 use crate::block::{BlockIndex, decode_exemplars};
 use crate::error::LakeError;
@@ -53,19 +52,17 @@ impl Lake {
             Some(true) => return Ok(Some(same())),
             Some(false) => {}
         }
-        let Some(objects) = self.read_objects(std::slice::from_ref(block)).await? else { return Ok(None) };
         let new = NewBlock {
             tenant: tenant.clone(),
             hour: block.hour,
             generation: block.generation,
             complete: block.complete,
             rollup: block.rollup.clone(),
+            archived: block.archived.clone(),
             planned,
         };
-        let limits = self.options.exemplar_limits();
-        let merge = move |parts| merge_objects(objects, parts, limits, &*keep);
-        let blocks = self.write_blocks(new, merge).await?;
-        Ok(Some(Rewrite { input: block.clone(), blocks }))
+        let blocks = self.write_merged(std::slice::from_ref(block), new, keep).await?;
+        Ok(blocks.map(|blocks| Rewrite { input: block.clone(), blocks }))
     }
 
     /// True when `keep` leaves all of a block, for which its series and its exemplars are read; `None` when
@@ -105,9 +102,4 @@ impl Lake {
         };
         Ok(Some(tokio::task::spawn_blocking(all_stay).await??))
     }
-}
-
-/// What merging keeps: everything.
-pub(super) fn keep_all(_: LabelsRef<'_>, _: i64) -> bool {
-    true
 }

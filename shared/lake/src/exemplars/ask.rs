@@ -1,6 +1,7 @@
 //! Asking for exemplars: of the blocks hour by hour, and of the head.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use weir_model::{Labels, LabelsRef, Matcher, TenantId};
@@ -51,21 +52,24 @@ impl Lake {
             floors = state.catalog.floors(tenant, self.clock.now_ms());
             (hot, stored(&state.catalog, tenant, range), guard)
         };
-        let bytes = stored.values().flatten().map(|meta| meta.bytes).sum::<u64>();
+        let bytes = stored.iter().flat_map(|(_, metas)| metas).map(|meta| meta.bytes).sum::<u64>();
         if bytes > self.options.max_select_bytes {
             let limit = self.options.max_select_bytes;
             return Err(LakeError::Limit { what: "bytes of exemplars of a query", found: bytes, limit });
         }
         let mut hours: BTreeMap<i64, ExemplarSet> = BTreeMap::new();
         for (key, exemplars) in hot {
-            for of_hour in exemplars.chunk_by(|a, b| hour(a) == hour(b)) {
-                let set = hours.entry(hour(&of_hour[0])).or_default();
+            for of_hour in exemplars.chunk_by(|a, b| a.hour() == b.hour()) {
+                let set = hours.entry(of_hour[0].hour()).or_default();
                 set.extend(key.clone(), of_hour.iter().cloned());
             }
         }
         let mut found = Found { range, limit, count: 0, series: BTreeMap::new() };
-        for (hour, metas) in stored {
-            let mut set = hours.remove(&hour).unwrap_or_default();
+        for (of_hours, metas) in stored {
+            let mut set = ExemplarSet::default();
+            for (key, exemplars) in of_hours.filter_map(|hour| hours.remove(&hour)).flatten() {
+                set.extend(key, exemplars);
+            }
             for (key, exemplars) in self.read_exemplars(metas, &any_of).await? {
                 set.extend(key, exemplars);
             }
@@ -91,7 +95,7 @@ impl Lake {
         ExemplarLimits { per_tenant: usize::MAX, ..self.options.exemplar_limits() }
     }
 
-    /// The matching exemplars of the objects of one hour.
+    /// The matching exemplars of the objects of one hour, or of some hours of an archived day.
     async fn read_exemplars(
         self: &Arc<Self>,
         metas: Vec<ExemplarsMeta>,
@@ -121,25 +125,35 @@ impl Lake {
     }
 }
 
-fn hour(exemplar: &StoredExemplar) -> i64 {
-    exemplar.timestamp_ms.div_euclid(HOUR_MS)
-}
-
 fn matches(any_of: &[Vec<Matcher>], labels: LabelsRef<'_>) -> bool {
     let passes = |m: &Matcher| m.matches(labels.get(m.name()).unwrap_or(""));
     any_of.iter().any(|matchers| matchers.iter().all(passes))
 }
 
-/// Exemplars objects of the hours of the range. Those of the first and the last hour count even when nothing
-/// of theirs lies in the range: what they hold may be why an older one is not kept.
-fn stored(catalog: &Catalog, tenant: &TenantId, range: TimeRange) -> BTreeMap<i64, Vec<ExemplarsMeta>> {
-    let Some(blocks) = catalog.tenants.get(tenant) else { return BTreeMap::new() };
-    let hours = range.start_ms.div_euclid(HOUR_MS)..=range.end_ms.div_euclid(HOUR_MS);
-    let within = blocks.hours.range(hours).map(|(hour, blocks)| {
-        let metas = blocks.iter().filter_map(|block| block.exemplars.clone());
-        (*hour, metas.collect::<Vec<_>>())
-    });
-    within.filter(|(_, metas)| !metas.is_empty()).collect()
+/// Exemplars objects of the hours of the range, hour by hour, and together where a day is archived. Those of the
+/// first and the last hour count even when nothing of theirs lies in the range: what they hold may be why an older
+/// one is not kept.
+fn stored(
+    catalog: &Catalog,
+    tenant: &TenantId,
+    range: TimeRange,
+) -> Vec<(RangeInclusive<i64>, Vec<ExemplarsMeta>)> {
+    let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
+    let (first, last) = (range.start_ms.div_euclid(HOUR_MS), range.end_ms.div_euclid(HOUR_MS));
+    let mut stored: Vec<(RangeInclusive<i64>, Vec<ExemplarsMeta>)> = Vec::new();
+    for block in blocks.raw_of_hours(first, last) {
+        let Some(meta) = &block.exemplars else { continue };
+        let day = block.hour.div_euclid(24);
+        let hours = match blocks.archived.contains_key(&day) {
+            true => first.max(day * 24)..=last.min(day * 24 + 23),
+            false => block.hour..=block.hour,
+        };
+        match stored.last_mut().filter(|(of, _)| *of == hours) {
+            Some((_, metas)) => metas.push(meta.clone()),
+            None => stored.push((hours, vec![meta.clone()])),
+        }
+    }
+    stored
 }
 
 /// An answer in the making.
@@ -151,7 +165,7 @@ struct Found {
 }
 
 impl Found {
-    /// Takes the exemplars of one hour.
+    /// Takes the exemplars of whole hours.
     fn take(&mut self, mut set: ExemplarSet, lake: &Lake) -> Result<(), LakeError> {
         set.bound(lake.limits_of_answers());
         for (key, mut exemplars) in set {

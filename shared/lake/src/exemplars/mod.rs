@@ -9,9 +9,11 @@
 mod ask;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_model::{Exemplar, Labels, SeriesId};
+
+use crate::keys::HOUR_MS;
 
 /// One exemplar of a series. Ordered by time, then by value and labels.
 #[derive(Debug, Clone)]
@@ -28,6 +30,11 @@ impl StoredExemplar {
     pub(crate) fn of(exemplar: &Exemplar) -> Self {
         let Exemplar { timestamp_ms, value, labels, .. } = exemplar;
         Self { timestamp_ms: *timestamp_ms, value: *value, labels: labels.clone() }
+    }
+
+    /// The hour that it lies in, since 1970.
+    fn hour(&self) -> i64 {
+        self.timestamp_ms.div_euclid(HOUR_MS)
     }
 
     /// Estimated memory in bytes.
@@ -101,7 +108,7 @@ impl PartialOrd for ExemplarKey {
     }
 }
 
-/// Exemplars of one tenant and hour.
+/// Exemplars of one tenant: of an hour, or of several.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExemplarSet {
     series: BTreeMap<ExemplarKey, Vec<StoredExemplar>>,
@@ -113,12 +120,37 @@ impl ExemplarSet {
         self.series.entry(key).or_default().extend(exemplars);
     }
 
-    /// Sorts, drops repeats, and then of what passes the limits the oldest. Returns how many those are.
+    /// Sorts, drops repeats, and then of what passes the limits in any hour the oldest. Returns how many those
+    /// are.
     pub(crate) fn bound(&mut self, limits: ExemplarLimits) -> u64 {
-        let mut dropped = 0;
+        let mut hours = BTreeSet::new();
         for exemplars in self.series.values_mut() {
             exemplars.sort_unstable();
             exemplars.dedup();
+            hours.extend(exemplars.chunk_by(|a, b| a.hour() == b.hour()).map(|of_hour| of_hour[0].hour()));
+        }
+        if hours.len() < 2 {
+            return self.bound_hour(limits);
+        }
+        let mut dropped = 0;
+        let mut of_hours: BTreeMap<i64, Self> = BTreeMap::new();
+        for (key, exemplars) in std::mem::take(&mut self.series) {
+            for of_hour in exemplars.chunk_by(|a, b| a.hour() == b.hour()) {
+                let set = of_hours.entry(of_hour[0].hour()).or_default();
+                set.extend(key.clone(), of_hour.iter().cloned());
+            }
+        }
+        for mut of_hour in of_hours.into_values() {
+            dropped += of_hour.bound_hour(limits);
+            of_hour.into_iter().for_each(|(key, exemplars)| self.extend(key, exemplars));
+        }
+        dropped
+    }
+
+    /// The same of a sorted set of one hour.
+    fn bound_hour(&mut self, limits: ExemplarLimits) -> u64 {
+        let mut dropped = 0;
+        for exemplars in self.series.values_mut() {
             let surplus = exemplars.len().saturating_sub(limits.per_series);
             exemplars.drain(..surplus);
             dropped += surplus;
@@ -222,7 +254,10 @@ pub(crate) mod tests {
             }
             joined.bound(limits);
             prop_assert_eq!(listed(&joined), listed(&whole));
-            prop_assert!(whole.len() <= per_tenant);
+            for hour in [-1, 0] {
+                let of_hour = listed(&whole).iter().filter(|(_, exemplar)| exemplar.hour() == hour).count();
+                prop_assert!(of_hour <= per_tenant);
+            }
         }
     }
 

@@ -28,8 +28,10 @@ pub(crate) type RollupPlace = (Tier, i64);
 /// One tenant's part of the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TenantBlocks {
-    /// Blocks by the hour they hold (hours since 1970).
+    /// Blocks of one hour, by that hour (since 1970).
     pub hours: BTreeMap<i64, HourBlocks>,
+    /// Archived blocks by their day (since 1970), ascending by generation.
+    pub archived: BTreeMap<i64, Vec<Arc<BlockMeta>>>,
     /// Blocks of rollups by partition, in the order they were added.
     pub rollups: BTreeMap<RollupPlace, Vec<Arc<BlockMeta>>>,
     /// Key of the object with its metric families.
@@ -45,7 +47,35 @@ impl TenantBlocks {
 
     /// Every live block.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &Arc<BlockMeta>> {
-        self.hours.values().chain(self.rollups.values()).flatten()
+        self.raw().chain(self.rollups.values().flatten())
+    }
+
+    /// The live blocks of samples as they came, in no order.
+    pub(crate) fn raw(&self) -> impl Iterator<Item = &Arc<BlockMeta>> {
+        self.hours.values().chain(self.archived.values()).flatten()
+    }
+
+    /// Those of some hours (inclusive), day by day and, of any one hour, in order of writes.
+    pub(crate) fn raw_of_hours(&self, first: i64, last: i64) -> Vec<&Arc<BlockMeta>> {
+        if first > last {
+            return Vec::new();
+        }
+        let mut blocks: Vec<_> = self.hours.range(first..=last).flat_map(|(_, blocks)| blocks).collect();
+        let days = first.div_euclid(24)..=last.div_euclid(24);
+        let hourly = blocks.len();
+        let archived = self.archived.range(days).flat_map(|(_, blocks)| blocks);
+        blocks.extend(archived.filter(|block| block.hour <= last && block.end_hour() > first));
+        if blocks.len() > hourly {
+            // Where a day is archived, what came since may be of any of its hours.
+            let written = |day: i64, block: &BlockMeta| {
+                if self.archived.contains_key(&day) { block.generation } else { 0 }
+            };
+            blocks.sort_by_key(|block| {
+                let day = block.hour.div_euclid(24);
+                (day, written(day, block))
+            });
+        }
+        blocks
     }
 }
 
@@ -53,14 +83,17 @@ impl TenantBlocks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Hour(i64),
+    /// The day.
+    Archived(i64),
     Rollup(RollupPlace),
 }
 
 impl Place {
     fn of(block: &BlockMeta) -> Self {
-        match &block.rollup {
-            None => Self::Hour(block.hour),
-            Some(rollup) => Self::Rollup((rollup.tier, block.hour)),
+        match (&block.rollup, &block.archived) {
+            (Some(rollup), _) => Self::Rollup((rollup.tier, block.hour)),
+            (None, Some(_)) => Self::Archived(block.hour.div_euclid(24)),
+            (None, None) => Self::Hour(block.hour),
         }
     }
 }
@@ -187,12 +220,13 @@ impl Catalog {
             return Err(format!("it adds block {:?} twice", block.id));
         }
         let blocks = Arc::make_mut(self.tenants.entry(tenant).or_default());
+        let in_order = |list: &mut Vec<Arc<BlockMeta>>, block: Arc<BlockMeta>| {
+            let at = list.partition_point(|other| other.generation <= block.generation);
+            list.insert(at, block);
+        };
         match Place::of(&block) {
-            Place::Hour(hour) => {
-                let hour = blocks.hours.entry(hour).or_default();
-                let at = hour.partition_point(|other| other.generation <= block.generation);
-                hour.insert(at, block);
-            }
+            Place::Hour(hour) => in_order(blocks.hours.entry(hour).or_default(), block),
+            Place::Archived(day) => in_order(blocks.archived.entry(day).or_default(), block),
             Place::Rollup(place) => blocks.rollups.entry(place).or_default().push(block),
         }
         Ok(())
@@ -204,6 +238,7 @@ impl Catalog {
         let blocks = Arc::make_mut(self.tenants.get_mut(&tenant).ok_or_else(unknown)?);
         let removed = match place {
             Place::Hour(hour) => take(&mut blocks.hours, &hour, id),
+            Place::Archived(day) => take(&mut blocks.archived, &day, id),
             Place::Rollup(place) => take(&mut blocks.rollups, &place, id),
         };
         removed.ok_or_else(unknown)
@@ -342,6 +377,7 @@ mod tests {
             exemplars: None,
             rollup: None,
             erased: 0,
+            archived: None,
         }
     }
 

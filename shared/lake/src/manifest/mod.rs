@@ -13,6 +13,7 @@ use weir_model::{Aggregate, Tier};
 
 use crate::erase::{Counts, ErasureState, StoredErasure};
 use crate::retention::{StoredRetention, Swept};
+use crate::rollup;
 
 pub(crate) use catalog::{Catalog, RollupPlace, TenantBlocks};
 pub(crate) use store::{CHECKPOINT_EVERY, Commit, ManifestStore};
@@ -56,6 +57,20 @@ pub(crate) struct BlockMeta {
     /// Number of the newest erasure that has been through it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub erased: u64,
+    /// Set when archiving made it of several hours of one day (UTC); `hour` is then the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<ArchivedMeta>,
+}
+
+/// What the manifest says about a block that archiving made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ArchivedMeta {
+    /// Hours from the first to the last one that it was made of.
+    pub hours: i64,
+    /// The days (as rollups count them) that it has samples of, each with the greatest generation of the blocks
+    /// that it was made of: what rollups of that day must know. `generation` is the greatest of all, by which
+    /// writes are ordered.
+    pub days: BTreeMap<i64, u64>,
 }
 
 /// For serde: most blocks have been through no erasure.
@@ -108,6 +123,28 @@ impl BlockMeta {
     /// False when the block holds exemplars alone.
     pub(crate) fn has_samples(&self) -> bool {
         self.samples > 0
+    }
+
+    /// The days that it has samples of, as rollups count them, with the greatest generation of their samples.
+    pub(crate) fn days(&self) -> BTreeMap<i64, u64> {
+        if !self.has_samples() {
+            return BTreeMap::new();
+        }
+        let days = [rollup::day_of(self.min_ms), rollup::day_of(self.max_ms)];
+        match &self.archived {
+            // An hour touches its own day, and the day before if a sample lies at its very beginning.
+            None => days.into_iter().map(|day| (day, self.generation)).collect(),
+            // Since then series may have gone, and with them the last sample of a day.
+            Some(archived) => {
+                let known = |day: &i64| archived.days.get(day).copied().unwrap_or(self.generation);
+                days.into_iter().map(|day| (day, known(&day))).collect()
+            }
+        }
+    }
+
+    /// One past the last hour that it holds.
+    pub(crate) fn end_hour(&self) -> i64 {
+        self.hour.saturating_add(self.archived.as_ref().map_or(1, |archived| archived.hours))
     }
 
     /// Keys of all its objects.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::{LabelsRef, Tier};
 
 pub use history::RetentionChange;
-pub use policy::{Ages, Condition, RetentionClass, RetentionError, RetentionPolicy};
+pub use policy::{Ages, ArchiveRule, Condition, RetentionClass, RetentionError, RetentionPolicy};
 pub use sweep::ExpireReport;
 
 pub(crate) use policy::Compiled;

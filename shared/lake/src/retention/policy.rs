@@ -57,6 +57,23 @@ pub struct RetentionPolicy {
     pub classes: Vec<RetentionClass>,
     /// For the other series.
     pub default: Ages,
+    /// When whole days of samples, of whatever series, are archived.
+    #[serde(default)]
+    pub archive: ArchiveRule,
+}
+
+/// When days of samples as they came are archived: merged and compressed as much as pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRule {
+    /// The age of a day's end, in milliseconds; `None` is never.
+    pub after_ms: Option<i64>,
+}
+
+impl Default for ArchiveRule {
+    /// After a week, within which most late samples come.
+    fn default() -> Self {
+        Self { after_ms: Some(7 * 86_400_000) }
+    }
 }
 
 /// Why a policy was refused.
@@ -120,6 +137,9 @@ impl RetentionPolicy {
             Ok((any_of, class.ages))
         };
         let classes = self.classes.iter().map(compile).collect::<Result<_, _>>()?;
+        if let Some(age_ms) = self.archive.after_ms.filter(|age_ms| *age_ms < MIN_AGE_MS) {
+            return Err(RetentionError::Age { class: "archive".to_owned(), field: "after", age_ms });
+        }
         Ok(Compiled { classes, default: self.default })
     }
 }
@@ -222,7 +242,7 @@ mod tests {
             class("audit", "audit_.*", None),
         ];
         let default = Ages { raw_ms: Some(2 * DAY_MS), ..Ages::default() };
-        let compiled = RetentionPolicy { classes, default }.compile().unwrap();
+        let compiled = RetentionPolicy { classes, default, ..RetentionPolicy::default() }.compile().unwrap();
         for (name, want) in [
             ("http_requests", Some(DAY_MS)),
             ("http_errors", Some(7 * DAY_MS)),
@@ -253,7 +273,7 @@ mod tests {
             (ages(Some(DAY_MS), None, Some(DAY_MS)), "aggregated_1h_retention is shorter"),
         ];
         for (bad, part) in rows {
-            let policy = RetentionPolicy { classes: vec![bad], default: Ages::default() };
+            let policy = RetentionPolicy { classes: vec![bad], ..RetentionPolicy::default() };
             let error = policy.check().unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("\"c\""), "{error}");
         }

@@ -167,16 +167,11 @@ impl Lake {
 fn is_waiting(catalog: &Catalog, tenant: &TenantId, block: &BlockMeta, now_ms: i64) -> bool {
     let Some(blocks) = catalog.tenants.get(tenant) else { return false };
     // A day is rolled up for all tiers at once; those that lack it have dropped it.
-    let rolled = |day| Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day) >= Some(block.generation));
+    let rolled = |day, generation| Tier::ALL.iter().any(|tier| blocks.rolled(*tier, day) >= Some(generation));
     let floors = catalog.floors(tenant, now_ms);
-    let done = |day| rolled(day) || !is_rollable(blocks, &floors, day);
-    // A sample on the edge of two days belongs to the one before.
-    let days = [
-        block.min_ms.saturating_sub(1).div_euclid(DAY_MS),
-        block.max_ms.saturating_sub(1).div_euclid(DAY_MS),
-    ];
+    let done = |(day, generation)| rolled(day, generation) || !is_rollable(blocks, &floors, day);
     let recent = block.end_ms() >= now_ms.saturating_sub(LONGEST_WAIT_MS);
-    recent && block.has_samples() && !blocks.rollups.is_empty() && !days.into_iter().all(done)
+    recent && block.has_samples() && !blocks.rollups.is_empty() && !block.days().into_iter().all(done)
 }
 
 /// Blocks that an age of the policy has passed since they were last looked at.
@@ -190,5 +185,5 @@ fn due_blocks(catalog: &Catalog, tenant: &TenantId, policy: &InForce, now_ms: i6
             passed(now_ms) && !looked_at
         })
     };
-    blocks.hours.values().flatten().filter(is_due).cloned().collect()
+    blocks.raw().filter(is_due).cloned().collect()
 }

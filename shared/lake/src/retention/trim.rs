@@ -180,6 +180,7 @@ impl Lake {
             generation: metas.iter().map(|block| block.generation).max().unwrap_or(0),
             complete: true,
             rollup,
+            archived: None,
             planned,
         };
         let encode = move |mut parts: Parts| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_model::{Aggregate, Tier};
 
-use super::{DAY_MS, day_of};
+use super::DAY_MS;
 use crate::head::TimeRange;
 use crate::keys::HOUR_MS;
 use crate::manifest::{BlockMeta, TenantBlocks};
@@ -13,11 +13,11 @@ use crate::manifest::{BlockMeta, TenantBlocks};
 /// The greatest generation of the blocks of each day of a range that has samples in blocks.
 pub(super) fn generations(blocks: &TenantBlocks, range: TimeRange) -> BTreeMap<i64, u64> {
     let mut days: BTreeMap<i64, u64> = BTreeMap::new();
-    let hours = range.start_ms.div_euclid(HOUR_MS)..=range.end_ms.div_euclid(HOUR_MS).saturating_add(24);
-    for block in blocks.hours.range(hours).flat_map(|(_, b)| b).filter(|b| b.has_samples()) {
-        for day in BTreeSet::from([day_of(block.min_ms), day_of(block.max_ms)]) {
-            let generation = days.entry(day).or_default();
-            *generation = block.generation.max(*generation);
+    let (first, last) = (range.start_ms.div_euclid(HOUR_MS), range.end_ms.div_euclid(HOUR_MS));
+    for block in blocks.raw_of_hours(first, last.saturating_add(24)) {
+        for (day, generation) in block.days() {
+            let known = days.entry(day).or_default();
+            *known = generation.max(*known);
         }
     }
     days

@@ -15,8 +15,8 @@ use crate::manifest::RollupPlace;
 
 pub(crate) use cover::cover;
 pub use read::{TierReader, TierSelection, TierWish};
-pub(crate) use run::is_rollable;
 pub use run::{RollupProgress, RollupReport, RollupWish};
+pub(crate) use run::{is_dirty, is_rollable, sources};
 
 /// Milliseconds of a day of UTC.
 pub(crate) const DAY_MS: i64 = 86_400_000;

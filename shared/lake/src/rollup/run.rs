@@ -73,21 +73,20 @@ struct Batch {
 
 /// The blocks that have samples of a day.
 #[derive(Default)]
-struct Source {
+pub(crate) struct Source {
     blocks: Vec<Arc<BlockMeta>>,
-    generation: u64,
+    /// The greatest of their samples of that day.
+    pub generation: u64,
     samples: u64,
 }
 
 /// The days that have samples, with their blocks.
-fn sources(blocks: &TenantBlocks) -> BTreeMap<i64, Source> {
+pub(crate) fn sources(blocks: &TenantBlocks) -> BTreeMap<i64, Source> {
     let mut days: BTreeMap<i64, Source> = BTreeMap::new();
-    for block in blocks.hours.values().flatten().filter(|block| block.has_samples()) {
-        let (first, last) = (day_of(block.min_ms), day_of(block.max_ms));
-        // An hour touches its own day, and the day before if a sample lies at its very beginning.
-        for day in BTreeSet::from([first, last]) {
+    for block in blocks.raw_of_hours(i64::MIN, i64::MAX) {
+        for (day, generation) in block.days() {
             let source = days.entry(day).or_default();
-            source.generation = source.generation.max(block.generation);
+            source.generation = source.generation.max(generation);
             source.samples += block.samples;
             source.blocks.push(block.clone());
         }
@@ -96,7 +95,7 @@ fn sources(blocks: &TenantBlocks) -> BTreeMap<i64, Source> {
 }
 
 /// True when a tier has less than is there, or no tier has the day. A tier that lacks it alone was dropped.
-fn is_dirty(blocks: &TenantBlocks, day: i64, generation: u64) -> bool {
+pub(crate) fn is_dirty(blocks: &TenantBlocks, day: i64, generation: u64) -> bool {
     let rolled = Tier::ALL.map(|tier| blocks.rolled(tier, day));
     rolled.iter().all(Option::is_none) || rolled.iter().flatten().any(|made_of| *made_of < generation)
 }
@@ -287,6 +286,7 @@ impl Lake {
                     generation,
                     complete: true,
                     rollup: Some(RollupMeta { tier: partition.tier, aggregate, days }),
+                    archived: None,
                     planned,
                 };
                 add.push(self.write_block(&new, encoded).await?);

@@ -1,0 +1,159 @@
+//! Which days are archived, and of which of their blocks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use weir_model::TenantId;
+
+use crate::manifest::{BlockMeta, Catalog, TenantBlocks};
+use crate::options::LakeOptions;
+use crate::retention::RetentionPolicy;
+use crate::rollup::{DAY_MS, is_dirty, is_rollable, sources};
+
+/// Archived blocks are merged with what came late once they are no larger than so many times that.
+const SIZE_RATIO: u64 = 4;
+/// Most exemplars of the blocks that become one.
+const MAX_EXEMPLARS: u64 = 1 << 20;
+/// A day that has expired within so much time is left to expire as it is, in milliseconds.
+const WORTH_MS: i64 = 7 * DAY_MS;
+
+/// Blocks of a day of a tenant that become one.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub tenant: TenantId,
+    /// Days since 1970.
+    pub day: i64,
+    /// In order of writes. Of the same hours there is no other block between them in that order.
+    pub inputs: Vec<Arc<BlockMeta>>,
+}
+
+/// What is due, the oldest days of each tenant first, tenants taking turns.
+pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<Due> {
+    let mut due: Vec<(usize, Due)> = Vec::new();
+    for (tenant, blocks) in &catalog.tenants {
+        let policy = catalog.retention_of(tenant).map(|policy| policy.stored.policy.archive);
+        let rule = policy.unwrap_or(RetentionPolicy::default().archive);
+        let Some(after_ms) = rule.after_ms else { continue };
+        let days: BTreeSet<i64> = blocks.hours.keys().map(|hour| hour.div_euclid(24)).collect();
+        let floors = catalog.floors(tenant, now_ms);
+        let sources = sources(blocks);
+        // One that is rolled up, as its samples are now, or is not going to be.
+        let is_rolled = |day: &i64| {
+            let generation = sources.get(day).map_or(0, |source| source.generation);
+            !is_dirty(blocks, *day, generation) || !is_rollable(blocks, &floors, *day)
+        };
+        let mut turn = 0;
+        for day in days {
+            let end_ms = day.saturating_add(1).saturating_mul(DAY_MS);
+            let is_old = end_ms.saturating_add(after_ms) <= now_ms;
+            if !is_old || end_ms.saturating_sub(WORTH_MS) < floors.nothing_before() {
+                continue;
+            }
+            let Some(inputs) = inputs(blocks, day, options) else { continue };
+            let all = || blocks.raw_of_hours(day * 24, day * 24 + 23).into_iter();
+            let ready = inputs.iter().flat_map(|block| block.days().into_keys()).all(|day| is_rolled(&day));
+            if !ready || all().any(|block| catalog.awaits_erasure(tenant, block)) {
+                continue;
+            }
+            for inputs in groups(inputs, options.archive_bytes) {
+                due.push((turn, Due { tenant: tenant.clone(), day, inputs }));
+                turn += 1;
+            }
+        }
+    }
+    due.sort_by_key(|(turn, _)| *turn);
+    due.into_iter().map(|(_, due)| due).collect()
+}
+
+/// The blocks of a day worth merging: all those of one hour, which have the greatest generations, and of the
+/// archived ones the newest, as long as they are not much larger than what they are merged with.
+fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<Arc<BlockMeta>>> {
+    let hours = blocks.hours.range(day * 24..=day * 24 + 23);
+    let mut inputs: Vec<Arc<BlockMeta>> = hours.flat_map(|(_, blocks)| blocks).cloned().collect();
+    let archived = blocks.archived.get(&day).map_or(&[][..], Vec::as_slice);
+    let size = |blocks: &[Arc<BlockMeta>]| blocks.iter().map(|block| block.bytes()).sum::<u64>();
+    let mut bytes = size(&inputs);
+    let few = inputs.len() < options.merge_fan_in.max(2);
+    for (place, written) in archived.chunk_by(|a, b| a.generation == b.generation).rev().enumerate() {
+        let more = size(written);
+        if more > bytes.saturating_mul(SIZE_RATIO) || bytes.saturating_add(more) > options.archive_bytes {
+            if place == 0 && few {
+                return None;
+            }
+            break;
+        }
+        inputs.extend(written.iter().cloned());
+        bytes += more;
+    }
+    (!inputs.is_empty()).then_some(inputs)
+}
+
+/// Cuts what is merged, between hours as far as possible, so that no part passes the bound in bytes unless it
+/// is one block.
+fn groups(mut inputs: Vec<Arc<BlockMeta>>, limit: u64) -> Vec<Vec<Arc<BlockMeta>>> {
+    inputs.sort_by_key(|block| (block.hour, block.generation));
+    // Blocks that have hours in common.
+    let mut units: Vec<Vec<Arc<BlockMeta>>> = Vec::new();
+    let mut end_hour = i64::MIN;
+    for block in inputs {
+        let block_end = block.end_hour();
+        match units.last_mut().filter(|_| block.hour < end_hour) {
+            Some(unit) => unit.push(block),
+            None => units.push(vec![block]),
+        }
+        end_hour = end_hour.max(block_end);
+    }
+    let mut groups: Vec<Vec<Arc<BlockMeta>>> = Vec::new();
+    let mut filled = Filled::default();
+    for mut unit in units {
+        let whole = Filled::of(&unit);
+        if let Some(group) = groups.last_mut().filter(|_| filled.fits(&whole, limit)) {
+            filled.add(&whole);
+            group.append(&mut unit);
+            continue;
+        }
+        // Consecutive writes, so that what later ones overwrite stays overwritten.
+        unit.sort_by_key(|block| (block.generation, block.hour));
+        filled = Filled::default();
+        groups.push(Vec::new());
+        for block in unit {
+            let one = Filled::of(std::slice::from_ref(&block));
+            if filled.bytes > 0 && !filled.fits(&one, limit) {
+                filled = Filled::default();
+                groups.push(Vec::new());
+            }
+            filled.add(&one);
+            groups.last_mut().into_iter().for_each(|group| group.push(block.clone()));
+        }
+    }
+    groups.iter_mut().for_each(|group| group.sort_by_key(|block| (block.generation, block.hour)));
+    // What is archived and has no company stays as it is.
+    groups.retain(|group| group.len() > 1 || group.iter().any(|block| block.archived.is_none()));
+    groups
+}
+
+/// How much a group holds.
+#[derive(Default)]
+struct Filled {
+    bytes: u64,
+    exemplars: u64,
+}
+
+impl Filled {
+    fn of(blocks: &[Arc<BlockMeta>]) -> Self {
+        let exemplars = |block: &Arc<BlockMeta>| block.exemplars.as_ref().map_or(0, |e| e.count);
+        Self {
+            bytes: blocks.iter().map(|block| block.bytes()).sum(),
+            exemplars: blocks.iter().map(exemplars).sum(),
+        }
+    }
+
+    fn fits(&self, more: &Self, limit: u64) -> bool {
+        self.bytes + more.bytes <= limit && self.exemplars + more.exemplars <= MAX_EXEMPLARS
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.bytes += more.bytes;
+        self.exemplars += more.exemplars;
+    }
+}
