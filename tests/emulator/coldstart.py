@@ -9,7 +9,7 @@ import http.server, json, os, pathlib, statistics, subprocess, sys, threading, t
 
 run, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 10
-NAMES = ["ingest", "enrich", "compact", "query", "rollup", "archive", "kpi", "alert"]
+NAMES = ["ingest", "enrich", "compact", "query", "rollup", "archive", "kpi", "alert", "forward"]
 asked = threading.Event()
 
 

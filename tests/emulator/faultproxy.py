@@ -8,6 +8,7 @@ X-Amz-Target, or "METHOD /path", contains the target ("percent": 20 instead of "
   "late": 6                    forward, then answer after so many seconds: done, but the caller waits in vain
   "cut": true                  forward, then break the answer off half-way
   "partial": 1                 forward the records of PutRecords but the first N, and call these failed
+  "reject": 1                  forward the records of WriteRecords but the first N, and reject these
 """
 import http.client, http.server, json, random, sys, threading, time, urllib.parse
 
@@ -38,8 +39,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         hit = due(self.headers.get("x-amz-target") or f"{self.command} {self.path}")
         if hit and "status" in hit:
-            text = json.dumps({"__type": hit["type"], "message": "injected"}).encode()
-            return self.reply(hit["status"], [("x-amzn-errortype", hit["type"])], text)
+            fault, headers = {"__type": hit["type"], "message": "injected"}, [("x-amzn-errortype", hit["type"])]
+            if self.headers.get("smithy-protocol") == "rpc-v2-cbor":  # CloudWatch's
+                import cbor2
+                headers += [("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")]
+                return self.reply(hit["status"], headers, cbor2.dumps(fault))
+            return self.reply(hit["status"], headers, json.dumps(fault).encode())
         failed = 0
         if hit and "partial" in hit:
             doc = json.loads(body)
@@ -50,6 +55,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not doc["Records"]:
                 doc = {"FailedRecordCount": failed, "Records": [refused] * failed}
                 return self.reply(200, [("content-type", "application/x-amz-json-1.1")], json.dumps(doc).encode())
+        if hit and "reject" in hit:
+            doc = json.loads(body)
+            rejected = doc["Records"][: hit["reject"]]
+            doc["Records"] = doc["Records"][hit["reject"] :]
+            body = json.dumps(doc).encode()
         upstream = http.client.HTTPConnection(UPSTREAM.hostname, UPSTREAM.port, timeout=60)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "content-length")}
         upstream.request(self.command, self.path, body, dict(headers, **{"content-length": str(len(body))}))
@@ -60,6 +70,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if hit and "late" in hit:
             time.sleep(hit["late"])
+        if hit and "reject" in hit and answer.status == 200:
+            kind = "RejectedRecordsException"
+            reasons = [{"RecordIndex": i, "Reason": "injected"} for i in range(len(rejected))]
+            text = json.dumps({"__type": kind, "Message": "injected", "RejectedRecords": reasons}).encode()
+            return self.reply(419, [("content-type", "application/x-amz-json-1.0")], text)
         if failed and answer.status == 200:
             doc = json.loads(text)
             doc["Records"] = [refused] * failed + doc["Records"]

@@ -11,11 +11,12 @@ use crate::peers::{self, Peer};
 use crate::weir::{free_port, note};
 
 const MINISTACK: &str = "1.5.33";
+const MOTO: &str = "5.2.5";
 /// What ministack needs for SAM templates and for our scripts.
 const BESIDE: [&str; 3] = ["aws-sam-translator==1.115.0", "cbor2==6.2.1", "boto3==1.43.106"];
 /// The functions of the template that have a binary.
-pub const FUNCTIONS: [&str; 8] =
-    ["ingest", "enrich", "compact", "query", "rollup", "archive", "kpi", "alert"];
+pub const FUNCTIONS: [&str; 9] =
+    ["ingest", "enrich", "compact", "query", "rollup", "archive", "kpi", "alert", "forward"];
 
 /// An endpoint of the AWS APIs. One that was started here ends with it.
 pub struct Cloud {
@@ -116,10 +117,19 @@ impl Cloud {
     /// When there is no free port.
     #[must_use]
     pub fn faults(&self, rules: &Value, seed: u64) -> (Peer, String) {
+        self.faults_before(&self.url, rules, seed)
+    }
+
+    /// As [`Cloud::faults`], in front of another endpoint.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn faults_before(&self, url: &str, rules: &Value, seed: u64) -> (Peer, String) {
         let port = free_port().unwrap_or_else(|error| panic!("{error}"));
         let mut command = self.script("faultproxy.py");
         let peer =
-            peers::start(command.args([&port.to_string(), &self.url, &rules.to_string(), &seed.to_string()]));
+            peers::start(command.args([&port.to_string(), url, &rules.to_string(), &seed.to_string()]));
         let reachable = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         peers::wait_until("the fault proxy listens", 10, reachable);
         (peer, format!("http://127.0.0.1:{port}"))
@@ -164,6 +174,21 @@ impl Cloud {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "subscriber.py {arguments:?} failed: {text}");
         serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Starts moto, which has the services that ministack lacks (Timestream); its address. `None` as in
+    /// [`Cloud::start`].
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn moto() -> Option<(Peer, String)> {
+        let program = peers::pypi("moto_server", "moto[server]", MOTO)?;
+        let port = free_port().unwrap_or_else(|error| panic!("{error}"));
+        let peer = peers::start(Command::new(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]));
+        let reachable = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        peers::wait_until("moto listens", 60, reachable);
+        Some((peer, format!("http://127.0.0.1:{port}")))
     }
 
     fn script(&self, name: &str) -> Command {

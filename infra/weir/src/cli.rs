@@ -65,11 +65,13 @@ pub(crate) enum Check {
     Rules(CheckRules),
     /// Check Alertmanager configurations: routes, matchers, receivers, inhibition, time intervals.
     Routing(CheckFiles),
-    /// Check any of Weir's configuration files, each by what it holds: rules, routing, retention, events.
+    /// Check rules of sinks: selectors, intervals, names.
+    Sinks(CheckFiles),
+    /// Check any of Weir's configuration files, each by what it holds: rules, routing, retention, events, sinks.
     Config(CheckFiles),
 }
 
-/// Settings of `weir check routing` and `weir check config`.
+/// Settings of `weir check routing`, `weir check sinks` and `weir check config`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckFiles {
     /// Files to check.
@@ -162,6 +164,11 @@ pub(crate) struct Up {
     /// (infra/config/impact.yml).
     #[arg(long, env = "WEIR_IMPACT", value_name = "FILE")]
     pub(crate) impact: Option<PathBuf>,
+
+    /// Rules of sinks (infra/config/sinks.yaml is an example) to try: what would go to CloudWatch and Timestream is
+    /// appended to sinks.jsonl in the data folder.
+    #[arg(long, env = "WEIR_SINKS", value_name = "FILE")]
+    pub(crate) sinks: Option<PathBuf>,
 
     /// Evaluate no rules.
     #[arg(long, env = "WEIR_NO_RULES", conflicts_with = "rules")]

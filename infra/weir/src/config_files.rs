@@ -1,9 +1,10 @@
-//! `weir check routing` and `weir check config`: what is wrong with configuration files, and where.
+//! `weir check routing`, `weir check sinks` and `weir check config`: what is wrong with configuration files, and where.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use weir_forward::SinkRules;
 use weir_routing::Config;
 use weir_rules::{Guide, RuleFile};
 
@@ -13,6 +14,11 @@ use crate::cli::CheckFiles;
 /// Checks Alertmanager configurations; the status tells whether all are good.
 pub(crate) fn check_routing(settings: &CheckFiles) -> ExitCode {
     check(settings, routing)
+}
+
+/// Checks rules of sinks; the status tells whether all are good.
+pub(crate) fn check_sinks(settings: &CheckFiles) -> ExitCode {
+    check(settings, sinks)
 }
 
 /// Checks configuration files of any kind; the status tells whether all are good.
@@ -50,6 +56,11 @@ fn routing(name: &str, text: &str) -> Result<String> {
     ))
 }
 
+fn sinks(name: &str, text: &str) -> Result<String> {
+    let rules = SinkRules::parse(name, text)?.rules;
+    Ok(format!("sinks: {} rules", rules.len()))
+}
+
 /// What a file is, by the members that its kind always has.
 fn any(name: &str, text: &str) -> Result<String> {
     let member =
@@ -63,6 +74,8 @@ fn any(name: &str, text: &str) -> Result<String> {
         let policy = weir_archive::parse_policy(text)
             .map_err(|error| anyhow::anyhow!("{name}:{}: {}", error.line, error.message))?;
         Ok(format!("retention policies: {} classes", policy.classes.len()))
+    } else if member("sinks") {
+        sinks(name, text)
     } else if member("events") {
         crate::events::read(name, text)?;
         Ok("mapping of events".to_owned())
@@ -71,7 +84,7 @@ fn any(name: &str, text: &str) -> Result<String> {
         Ok(format!("what alerts mean: {} impacts", guide.impact_count()))
     } else {
         bail!(
-            "{name}: neither rules (groups), routing (route), retention (retention_policies), events (events) nor impacts (impacts)"
+            "{name}: neither rules (groups), routing (route), retention (retention_policies), sinks (sinks), events (events) nor impacts (impacts)"
         )
     }
 }
@@ -85,6 +98,7 @@ mod tests {
         let rows = [
             (include_str!("../../config/routing.yml"), "routing with"),
             (include_str!("../../config/retention.yaml"), "retention policies: 3 classes"),
+            (include_str!("../../config/sinks.yaml"), "sinks: 0 rules"),
             (include_str!("../../config/events.yml"), "mapping of events"),
             (include_str!("../../config/impact.yml"), "what alerts mean: 13 impacts"),
             (include_str!("../../config/rules/alerts.yml"), "rules: "),
@@ -96,6 +110,7 @@ mod tests {
             ("x: 1\n", "neither rules"),
             ("route: {receiver: a}\n", ": undefined receiver"),
             ("impacts:\n- {match: {}, level: low, says: x}\n", "file:2:"),
+            ("sinks:\n- { every: 60s }\n", "file:2:3: the rule chooses nothing"),
             ("retention_policies:\n  a:\n    raw_retention: soon\n", "file:3: "),
         ];
         for (text, want) in rows {

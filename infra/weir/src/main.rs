@@ -15,6 +15,7 @@ mod routing;
 mod rule_export;
 mod rule_files;
 mod rules;
+mod sinks;
 mod stack;
 mod statsd;
 mod stop;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let up = match cli.command {
         Some(Command::Check(Check::Rules(check))) => return rule_files::check(&check),
         Some(Command::Check(Check::Routing(check))) => return config_files::check_routing(&check),
+        Some(Command::Check(Check::Sinks(check))) => return config_files::check_sinks(&check),
         Some(Command::Check(Check::Config(check))) => return config_files::check_any(&check),
         Some(Command::Test(Test::Rules(test))) => return rule_files::test(&test),
         Some(Command::Up(up)) => *up,

@@ -17,6 +17,7 @@ use weir_api::AdminGate;
 use weir_archive::Archive;
 use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
+use weir_forward::Forward;
 use weir_ingest::{Ingest, IngestOptions};
 use weir_lake::{Lake, LakeOptions};
 use weir_model::TenantId;
@@ -36,6 +37,7 @@ use crate::front;
 use crate::own_metrics::OwnMetrics;
 use crate::routing;
 use crate::rules::{self, RuleFunctions};
+use crate::sinks;
 use crate::statsd::StatsdListener;
 use crate::stop::Stop;
 use crate::template::{Schedule, TEMPLATE, Wiring};
@@ -170,6 +172,8 @@ struct Stack {
     lake: Arc<Lake>,
     ingest: Ingest,
     enrich: Enrich,
+    /// What sinks are to have, when rules of them are tried.
+    forward: Option<Forward>,
     compact: Compact,
     rollup: Rollup,
     archive: Archive,
@@ -193,6 +197,7 @@ impl Stack {
         let port: Arc<dyn Stream> = Arc::new(stream.clone());
         let ingest = Ingest::new(port.clone(), clock.clone(), telemetry.clone(), ingest_options(up)?);
         let enrich = Enrich::new(lake.clone(), telemetry.clone());
+        let forward = sinks::forward(up, telemetry.clone())?;
         let compact = Compact::new(lake.clone(), telemetry.clone());
         let rollup = Rollup::new(lake.clone(), telemetry.clone());
         let mut archive = Archive::new(lake.clone(), telemetry.clone()).at_once();
@@ -236,6 +241,7 @@ impl Stack {
             lake,
             ingest,
             enrich,
+            forward,
             compact,
             rollup,
             archive,
@@ -268,10 +274,18 @@ impl Stack {
     }
 
     fn consume(&self) -> impl Fn(weir_platform::Batch) -> ConsumeFuture + Clone + Send + Sync + 'static {
-        let enrich = self.enrich.clone();
+        let (enrich, forward) = (self.enrich.clone(), self.forward.clone());
         move |batch| {
-            let enrich = enrich.clone();
-            Box::pin(async move { enrich.handle(batch).await.map_err(|error| chain(&error)) })
+            let (enrich, forward) = (enrich.clone(), forward.clone());
+            Box::pin(async move {
+                let copy = forward.as_ref().map(|_| batch.clone());
+                let outcome = enrich.handle(batch).await.map_err(|error| chain(&error))?;
+                if let (Some(forward), Some(copy)) = (forward, copy) {
+                    // A trial of rules must not hold up the lake; what is not written is told and counted.
+                    let _ = forward.handle(copy).await;
+                }
+                Ok(outcome)
+            })
         }
     }
 

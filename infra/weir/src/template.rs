@@ -143,8 +143,9 @@ mod tests {
         };
         assert!(has("Ingest", "/api/v1/write"));
         assert!(has("Query", "/api/v1/query_range"));
-        assert_eq!(wiring.consumers.len(), 1);
-        assert_eq!(wiring.consumers[0].window, Duration::from_secs(1));
+        let window = |function: &str| Some(wiring.consumers.iter().find(|c| c.function == function)?.window);
+        assert_eq!(window("Enrich"), Some(Duration::from_secs(1)));
+        assert_eq!(window("Forward"), Some(Duration::from_secs(60)));
         assert_eq!(wiring.schedules[0].every, Duration::from_secs(300));
     }
 

@@ -20,21 +20,30 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Overrides of endpoints, for emulators.
+#[derive(Debug, Clone)]
+struct Endpoints {
+    s3: Option<String>,
+    kinesis: Option<String>,
+    sns: Option<String>,
+    cloudwatch: Option<String>,
+    timestream: Option<String>,
+}
+
 /// What every client is made of.
 #[derive(Debug, Clone)]
 pub struct Account {
     region: Region,
     credentials: Credentials,
-    /// Overrides of endpoints: of S3, of Kinesis, of SNS.
-    endpoints: [Option<String>; 3],
+    endpoints: Endpoints,
     http: SharedHttpClient,
     retry: RetryConfig,
 }
 
 impl Account {
     /// Reads the variables that Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_SESSION_TOKEN`; and for emulators `AWS_ENDPOINT_URL`, or `AWS_ENDPOINT_URL_S3`,
-    /// `AWS_ENDPOINT_URL_KINESIS` and `AWS_ENDPOINT_URL_SNS`, which win over it.
+    /// `AWS_SESSION_TOKEN`; and for emulators `AWS_ENDPOINT_URL`, or `AWS_ENDPOINT_URL_S3`, `…_KINESIS`,
+    /// `…_SNS`, `…_CLOUDWATCH` and `…_TIMESTREAM_WRITE`, which win over it.
     ///
     /// Lambda's credentials live as long as the execution environment, so nothing has to refresh them.
     ///
@@ -55,7 +64,13 @@ impl Account {
                 None,
                 "environment",
             ),
-            endpoints: [endpoint("S3"), endpoint("KINESIS"), endpoint("SNS")],
+            endpoints: Endpoints {
+                s3: endpoint("S3"),
+                kinesis: endpoint("KINESIS"),
+                sns: endpoint("SNS"),
+                cloudwatch: endpoint("CLOUDWATCH"),
+                timestream: endpoint("TIMESTREAM_WRITE"),
+            },
             http: aws_smithy_http_client::Builder::new().tls_provider(tls).build_https(),
             retry: RetryConfig::standard().with_max_attempts(ATTEMPTS),
         })
@@ -82,8 +97,8 @@ impl Account {
     /// A client of S3.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let [endpoint, ..] = &self.endpoints;
-        let config = aws_sdk_s3::config::Builder::from(&self.config(endpoint.as_ref()));
+        let endpoint = self.endpoints.s3.as_ref();
+        let config = aws_sdk_s3::config::Builder::from(&self.config(endpoint));
         // Emulators serve no host name per bucket.
         aws_sdk_s3::Client::from_conf(config.force_path_style(endpoint.is_some()).build())
     }
@@ -91,15 +106,27 @@ impl Account {
     /// A client of Kinesis.
     #[must_use]
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
-        let [_, endpoint, _] = &self.endpoints;
-        aws_sdk_kinesis::Client::new(&self.config(endpoint.as_ref()))
+        aws_sdk_kinesis::Client::new(&self.config(self.endpoints.kinesis.as_ref()))
     }
 
     /// A client of SNS.
     #[must_use]
     pub fn sns(&self) -> aws_sdk_sns::Client {
-        let [.., endpoint] = &self.endpoints;
-        aws_sdk_sns::Client::new(&self.config(endpoint.as_ref()))
+        aws_sdk_sns::Client::new(&self.config(self.endpoints.sns.as_ref()))
+    }
+
+    /// A client of CloudWatch.
+    #[must_use]
+    pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        aws_sdk_cloudwatch::Client::new(&self.config(self.endpoints.cloudwatch.as_ref()))
+    }
+
+    /// A client of Timestream's writing side, and whether its endpoint is overridden: else it has to be asked
+    /// for.
+    #[must_use]
+    pub fn timestream(&self) -> (aws_sdk_timestreamwrite::Client, bool) {
+        let endpoint = self.endpoints.timestream.as_ref();
+        (aws_sdk_timestreamwrite::Client::new(&self.config(endpoint)), endpoint.is_some())
     }
 }
 

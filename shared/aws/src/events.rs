@@ -97,14 +97,18 @@ mod tests {
     }
 
     #[test]
-    fn the_example_has_a_record_and_a_damaged_one() {
-        let event = serde_json::from_str(include_str!("../../../events/enrich-records.json")).unwrap();
-        let [batch] = batches(event).unwrap().try_into().unwrap();
-        let samples = |n: usize| {
-            let record = weir_model::Record::decode(&batch.records[n].data).ok()?;
-            Some(record.batch.sample_count())
-        };
-        assert_eq!((batch.records.len(), samples(0), samples(1)), (2, Some(2), None));
+    fn the_examples_have_a_record_and_a_damaged_one() {
+        for example in [
+            include_str!("../../../events/enrich-records.json"),
+            include_str!("../../../events/forward-records.json"),
+        ] {
+            let [batch] = batches(serde_json::from_str(example).unwrap()).unwrap().try_into().unwrap();
+            let samples = |n: usize| {
+                let record = weir_model::Record::decode(&batch.records[n].data).ok()?;
+                Some(record.batch.sample_count())
+            };
+            assert_eq!((batch.records.len(), samples(0), samples(1)), (2, Some(2), None));
+        }
     }
 
     #[test]

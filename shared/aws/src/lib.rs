@@ -14,6 +14,7 @@ mod own_file;
 mod permissions;
 mod routing;
 mod rules;
+mod sinks;
 mod stream;
 mod wiring;
 
@@ -23,8 +24,9 @@ pub use emf::Emf;
 pub use events::{EventError, batches, failures};
 pub use lambda::{Error, MAX_BODY_BYTES, serve_events, serve_http, serve_http_and_events};
 pub use notify::{SnsNotifier, SnsOptions};
-pub use permissions::{BUCKET_CALLS, NOTIFIER_CALLS, Permission, STREAM_CALLS, permissions};
+pub use permissions::{BUCKET_CALLS, NOTIFIER_CALLS, Permission, SINK_CALLS, STREAM_CALLS, permissions};
 pub use routing::{notifier, routing};
 pub use rules::{rule_event, rule_library, rule_runner};
+pub use sinks::{CloudWatchSink, SinkOptions, TimestreamSink};
 pub use stream::{KinesisOptions, KinesisStream};
 pub use wiring::{Settings, SettingsError, VARIABLES, Wiring};

@@ -20,6 +20,13 @@ pub const STREAM_CALLS: [(&str, &str); 1] = [("put_records", "kinesis:PutRecords
 /// The SDK's calls that the notifier makes, and the actions that allow them.
 pub const NOTIFIER_CALLS: [(&str, &str); 1] = [("publish_batch", "sns:Publish")];
 
+/// The SDK's calls that sinks make, and the actions that allow them.
+pub const SINK_CALLS: [(&str, &str); 3] = [
+    ("put_metric_data", "cloudwatch:PutMetricData"),
+    ("write_records", "timestream:WriteRecords"),
+    ("with_endpoint_discovery_enabled", "timestream:DescribeEndpoints"),
+];
+
 const LIST: Permission = ("s3:ListBucket", "Lake");
 const GET: Permission = ("s3:GetObject", "Lake/*");
 /// Damaged objects are set aside by whoever reads them.
@@ -38,6 +45,12 @@ const EXPORTS: &[Permission] = &[("s3:PutObject", "Lake/exports/*"), ("s3:Delete
 const FEEDBACK: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/feedback/*")];
 /// Alerts that people do not want to hear of.
 const SILENCES: &[Permission] = &[("s3:PutObject", "Lake/rules/tenant=*/silences/*")];
+/// Copies in other services: a namespace of CloudWatch, which a condition names, and a table of Timestream.
+const SINKS: &[Permission] = &[
+    ("cloudwatch:PutMetricData", "*"),
+    ("timestream:WriteRecords", "timestream:database/TimestreamDatabase/table/TimestreamTable"),
+    ("timestream:DescribeEndpoints", "*"),
+];
 /// What rules remember from one evaluation to the next.
 const RULE_STATES: &[Permission] = &[("s3:PutObject", "Lake/rules/*"), ("s3:DeleteObject", "Lake/rules/*")];
 
@@ -57,6 +70,8 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         "Query" => vec![READER, EXPORTS, FEEDBACK, SILENCES],
         "Kpi" => [&[READER, RULE_STATES], producer].concat(),
         "Alert" => [&[READER, RULE_STATES, &[PUBLISH]], producer].concat(),
+        // The rules, and what they choose.
+        "Forward" => vec![&[("s3:GetObject", "Lake/config/sinks.yaml"), LIST], SINKS],
         _ => Vec::new(),
     };
     let asked: BTreeSet<Permission> = asked.concat().into_iter().collect();
@@ -89,6 +104,8 @@ mod tests {
             (include_str!("bucket.rs"), &BUCKET_CALLS[..]),
             (include_str!("stream.rs"), &STREAM_CALLS[..]),
             (include_str!("notify.rs"), &NOTIFIER_CALLS[..]),
+            (include_str!("sinks/cloudwatch.rs"), &SINK_CALLS[..1]),
+            (include_str!("sinks/timestream.rs"), &SINK_CALLS[1..]),
         ] {
             let listed: BTreeSet<&str> = table.iter().map(|(call, _)| *call).collect();
             assert_eq!(calls(source), listed);

@@ -5,17 +5,26 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use weir_api::{ADMIN_KEY_VARIABLE, AdminGate, ShortKey};
 use weir_lake::{DirectStream, Lake, LakeError, LakeOptions};
-use weir_platform::{Bucket, Clock, Notifier, Stream, SystemClock, Telemetry};
+use weir_platform::{Bucket, Clock, Notifier, Sink, Stream, SystemClock, Telemetry};
 
 use crate::account::Account;
 use crate::bucket::S3Bucket;
 use crate::emf::Emf;
+use crate::lambda::Error;
 use crate::notify::{SnsNotifier, SnsOptions};
+use crate::sinks::{CloudWatchSink, SinkOptions, TimestreamSink};
 use crate::stream::{KinesisOptions, KinesisStream};
 
 /// The variables that functions read besides those that Lambda sets; template.yaml sets them all.
-pub const VARIABLES: [&str; 5] =
-    ["WEIR_BUCKET", "WEIR_STREAM", "WEIR_LOG", ADMIN_KEY_VARIABLE, "ALERT_TOPIC_ARN"];
+pub const VARIABLES: [&str; 7] = [
+    "WEIR_BUCKET",
+    "WEIR_STREAM",
+    "WEIR_LOG",
+    ADMIN_KEY_VARIABLE,
+    "ALERT_TOPIC_ARN",
+    "WEIR_CLOUDWATCH_NAMESPACE",
+    "WEIR_TIMESTREAM_TABLE",
+];
 
 /// How old what a function knows of the lake may be before it looks again: each look is a few requests.
 const REFRESH_MS: i64 = 1_000;
@@ -31,6 +40,12 @@ pub enum SettingsError {
         /// Its name.
         name: &'static str,
     },
+    /// The table is not named with its database.
+    #[error("WEIR_TIMESTREAM_TABLE is {found:?}; a table is named as DATABASE/TABLE")]
+    Table {
+        /// What the variable says.
+        found: String,
+    },
     /// The admin key is one that could be guessed.
     #[error(transparent)]
     AdminKey(#[from] ShortKey),
@@ -43,6 +58,10 @@ pub struct Settings {
     pub bucket: String,
     /// `WEIR_STREAM`: the Kinesis stream; without one, `ingest` writes to the lake itself.
     pub stream: Option<String>,
+    /// `WEIR_CLOUDWATCH_NAMESPACE`: where chosen series go in CloudWatch; without it nowhere there.
+    pub cloudwatch_namespace: Option<String>,
+    /// `WEIR_TIMESTREAM_TABLE`, as DATABASE/TABLE: where chosen series go in Timestream; without it nowhere there.
+    pub timestream_table: Option<(String, String)>,
     /// `WEIR_ADMIN_KEY`: who may use the admin API.
     pub admin: AdminGate,
     /// `WEIR_LOG`: what is logged, as tracing's filters say it.
@@ -59,17 +78,28 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] when there is no bucket, or the admin key is short.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let [bucket, stream, log, admin_key, _] = VARIABLES;
+        let [bucket, stream, log, admin_key, _, namespace, table] = VARIABLES;
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let memory = set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|mib| mib.parse::<usize>().ok());
         Ok(Self {
             bucket: set(bucket).ok_or(SettingsError::Missing { name: bucket })?,
             stream: set(stream),
+            cloudwatch_namespace: set(namespace),
+            timestream_table: set(table).map(database_and_table).transpose()?,
             admin: AdminGate::cloud(set(admin_key).as_deref())?,
             log: set(log).unwrap_or_else(|| "info".to_owned()),
             function: set("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "weir".to_owned()),
             memory_bytes: memory.map_or(DEFAULT_MEMORY_BYTES, |mib| mib.saturating_mul(1 << 20)),
         })
+    }
+}
+
+fn database_and_table(text: String) -> Result<(String, String), SettingsError> {
+    match text.split_once('/') {
+        Some((database, table)) if !database.is_empty() && !table.is_empty() => {
+            Ok((database.to_owned(), table.to_owned()))
+        }
+        _ => Err(SettingsError::Table { found: text }),
     }
 }
 
@@ -149,6 +179,23 @@ impl Wiring {
         Arc::new(SnsNotifier::new(&self.account, SnsOptions::default()))
     }
 
+    /// The sinks that are on.
+    ///
+    /// # Errors
+    /// When Timestream does not say where it is.
+    pub async fn sinks(&self) -> Result<Vec<Arc<dyn Sink>>, Error> {
+        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+        let (account, options) = (&self.account, SinkOptions::default());
+        if let Some(namespace) = &self.settings.cloudwatch_namespace {
+            sinks.push(Arc::new(CloudWatchSink::new(account, namespace, self.clock(), options)));
+        }
+        if let Some((database, table)) = &self.settings.timestream_table {
+            sinks
+                .push(Arc::new(TimestreamSink::open(account, database, table, self.clock(), options).await?));
+        }
+        Ok(sinks)
+    }
+
     /// The bucket that holds the lake.
     #[must_use]
     pub fn bucket(&self) -> Arc<dyn Bucket> {
@@ -191,6 +238,8 @@ mod tests {
         };
         let error = with(&[("WEIR_BUCKET", "")]).unwrap_err().to_string();
         assert!(error.contains("WEIR_BUCKET"), "{error}");
+        let error = with(&[("WEIR_BUCKET", "b"), ("WEIR_TIMESTREAM_TABLE", "t")]).unwrap_err().to_string();
+        assert!(error.contains("\"t\"; a table is named as DATABASE/TABLE"), "{error}");
         let direct = with(&[("WEIR_BUCKET", "b"), ("WEIR_STREAM", "")]).unwrap();
         assert_eq!((direct.stream, direct.log.as_str()), (None, "info"));
         let small =

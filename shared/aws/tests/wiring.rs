@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_norway::Value;
 use serde_norway::value::TaggedValue;
-use weir_aws::{BUCKET_CALLS, NOTIFIER_CALLS, STREAM_CALLS, VARIABLES, permissions};
+use weir_aws::{BUCKET_CALLS, NOTIFIER_CALLS, SINK_CALLS, STREAM_CALLS, VARIABLES, permissions};
 
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
@@ -45,7 +45,8 @@ fn resources(kind: &str, stream: bool) -> BTreeMap<String, Value> {
     let template = template();
     let all = template["Resources"].as_mapping().unwrap().iter();
     let there = all.filter(|(_, resource)| {
-        resource["Type"] == kind && (stream || resource.get("Condition").is_none_or(|c| c != "HasStream"))
+        let needs_stream = |c: &Value| c == "HasStream" || c == "HasSinks";
+        resource["Type"] == kind && (stream || !resource.get("Condition").is_some_and(needs_stream))
     });
     there
         .map(|(id, r)| (id.as_str().unwrap().to_owned(), decided(&r["Properties"], stream).unwrap()))
@@ -61,10 +62,16 @@ fn many(value: &Value) -> Vec<Value> {
     value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
 }
 
-/// `!Sub "${Lake.Arn}/hot/*"` and `!GetAtt Lake.Arn` as `Lake/hot/*` and `Lake`.
+/// `!Sub "${Lake.Arn}/hot/*"` and `!GetAtt Lake.Arn` as `Lake/hot/*` and `Lake`; of what another stack made,
+/// service and path.
 fn resource(value: &Value) -> String {
+    // `as_str` would look through tags.
+    if let Value::String(text) = value {
+        return text.clone();
+    }
     let Value::Tagged(tagged) = value else { panic!("{value:?} names no resource of the template") };
-    tagged.value.as_str().unwrap().replace("${", "").replace("Arn}", "Arn").replacen(".Arn", "", 1)
+    let plain = tagged.value.as_str().unwrap().replace("${", "").replace('}', "").replacen(".Arn", "", 1);
+    plain.replacen("arn:AWS::Partition:", "", 1).replacen("AWS::Region:AWS::AccountId:", "", 1)
 }
 
 fn granted(function: &Value) -> BTreeSet<(String, String)> {
@@ -72,6 +79,11 @@ fn granted(function: &Value) -> BTreeSet<(String, String)> {
     for policy in function["Policies"].as_sequence().unwrap() {
         for statement in policy["Statement"].as_sequence().unwrap() {
             assert_eq!(statement["Effect"], "Allow");
+            if statement["Resource"] == "*" {
+                // What knows no resources is narrowed by a condition where there is one.
+                let narrowed = statement.get("Condition").is_some();
+                assert_eq!(narrowed, statement["Action"][0] == "cloudwatch:PutMetricData");
+            }
             for action in many(&statement["Action"]) {
                 for on in many(&statement["Resource"]) {
                     let grant = (action.as_str().unwrap().to_owned(), resource(&on));
@@ -85,7 +97,7 @@ fn granted(function: &Value) -> BTreeSet<(String, String)> {
 
 #[test]
 fn each_function_may_do_what_its_ports_do_and_nothing_else() {
-    let calls = BUCKET_CALLS.iter().chain(&STREAM_CALLS).chain(&NOTIFIER_CALLS);
+    let calls = BUCKET_CALLS.iter().chain(&STREAM_CALLS).chain(&NOTIFIER_CALLS).chain(&SINK_CALLS);
     let known: BTreeSet<&str> = calls.map(|(_, action)| *action).collect();
     let mut used = BTreeSet::new();
     for stream in [true, false] {
@@ -130,6 +142,7 @@ fn every_variable_that_a_function_reads_is_set_and_no_other() {
 fn every_function_is_a_crate_with_a_log_that_ends_and_alarms() {
     let logs = resources("AWS::Logs::LogGroup", true);
     let alarms = resources("AWS::CloudWatch::Alarm", true);
+    assert!(alarms.contains_key("IteratorAge") && alarms.contains_key("ForwardIteratorAge"));
     for (name, function) in functions(true) {
         let zip = format!("target/lambda/{}/bootstrap.zip", name.to_lowercase());
         assert_eq!(function["CodeUri"], zip.as_str(), "{name}");

@@ -81,6 +81,10 @@ impl Bill {
         add("CloudWatch: logs", u.log_gb, "GB", "logs_gb_in");
         add("CloudWatch: own metrics", a.own_metrics, "metrics", "cloudwatch_metric");
         add("CloudWatch: alarms", terms.deployment.alarms, "alarms", "cloudwatch_alarm");
+        if u.sink_metrics > 0.0 {
+            add("CloudWatch: metrics of sinks", u.sink_metrics, "metrics", "cloudwatch_metric");
+            add("CloudWatch: requests of sinks", u.sink_requests, "requests", "cloudwatch_request");
+        }
         let usd = items.iter().map(|item| item.usd).sum();
         Self { mode, items, usd, usd_per_billion_samples: usd / load.samples() * 1e9 }
     }
@@ -138,6 +142,7 @@ pub(super) mod tests {
                 scheduled_runs: 10_000.0,
                 window_seconds: 1.0,
                 batch_records: 10_000.0,
+                sink_window_seconds: 60.0,
                 alarms: 20.0,
             },
             assumptions: Assumptions::default(),

@@ -141,7 +141,8 @@ fn terms(settings: &CostSettings) -> Result<Terms> {
     if settings.shards.is_some() && settings.mode != Mode::Provisioned {
         bail!("--shards is for --mode provisioned; the other modes have no shards to choose");
     }
-    let alarms = resources::count(TEMPLATE, "AWS::CloudWatch::Alarm")?;
+    let sinks = settings.assumptions.sink_metrics > 0.0;
+    let alarms = resources::count(TEMPLATE, "AWS::CloudWatch::Alarm", sinks)?;
     Ok(Terms {
         architecture: settings.architecture,
         shards: settings.shards,

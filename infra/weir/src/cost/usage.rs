@@ -28,6 +28,8 @@ const HOT_SECONDS: f64 = 1_200.0;
 const LISTED_KEYS: f64 = 1_000.0;
 /// Bytes of a line of the HTTP API's access log.
 const ACCESS_LOG_BYTES: f64 = 250.0;
+/// Most metrics of a request of PutMetricData.
+const SINK_METRICS_PER_REQUEST: f64 = 1_000.0;
 /// Megabytes of memory for which a function has one processor.
 const MB_PER_PROCESSOR: f64 = 1769.0;
 
@@ -39,6 +41,8 @@ pub(super) struct Deployment {
     /// Longest wait for a batch of stream records, in seconds, and most records of one.
     pub(super) window_seconds: f64,
     pub(super) batch_records: f64,
+    /// The same wait where batches go to sinks.
+    pub(super) sink_window_seconds: f64,
     /// Alarms of CloudWatch.
     pub(super) alarms: f64,
 }
@@ -47,11 +51,13 @@ impl Deployment {
     /// Reads a template.
     pub(super) fn read(template: &str, alarms: usize) -> Result<Self> {
         let wiring = Wiring::parse(template)?;
-        let consumer = wiring.consumers.first();
+        let consumer = |function: &str| wiring.consumers.iter().find(|c| c.function == function);
+        let (enrich, forward) = (consumer("Enrich"), consumer("Forward"));
         Ok(Self {
             scheduled_runs: wiring.schedules.iter().map(|s| MONTH_SECONDS / s.every.as_secs_f64()).sum(),
-            window_seconds: consumer.map_or(1.0, |c| c.window.as_secs_f64()),
-            batch_records: consumer.map_or(1.0, |c| c.batch_size as f64),
+            window_seconds: enrich.map_or(1.0, |c| c.window.as_secs_f64()),
+            batch_records: enrich.map_or(1.0, |c| c.batch_size as f64),
+            sink_window_seconds: forward.map_or(60.0, |c| c.window.as_secs_f64()),
             alarms: alarms as f64,
         })
     }
@@ -85,6 +91,10 @@ pub(super) struct Usage {
     /// What is stored once samples have been kept as long as they are.
     pub(super) stored_gb: f64,
     pub(super) log_gb: f64,
+    /// Series that go to CloudWatch as well; without a stream, or rules, none.
+    pub(super) sink_metrics: f64,
+    /// Requests of PutMetricData.
+    pub(super) sink_requests: f64,
 }
 
 impl Usage {
@@ -113,12 +123,18 @@ impl Usage {
             Mode::Provisioned | Mode::OnDemand => batches(records, record_bytes, shards, d),
         };
         let enrich_invocations = if mode == Mode::Direct { 0.0 } else { segments };
-        let invocations = write_requests + enrich_invocations + queries + d.scheduled_runs;
+        let sink_metrics = if mode == Mode::Direct { 0.0 } else { a.sink_metrics };
+        let sink_batches = match sink_metrics {
+            0.0 => 0.0,
+            _ => batches_within(records, record_bytes, shards, d.sink_window_seconds, d.batch_records),
+        };
+        let invocations = write_requests + enrich_invocations + sink_batches + queries + d.scheduled_runs;
 
         let memory_gb = a.memory_mb / 1024.0;
         // A thread has at most one processor, and less of one below its memory.
         let gb_seconds_per_cpu_second = a.memory_mb.max(MB_PER_PROCESSOR) / 1024.0;
-        let cpu_seconds = samples / 1e6 * a.cpu_seconds_per_million_samples;
+        let sink_cpu = if sink_metrics > 0.0 { a.sink_cpu_seconds_per_million_samples } else { 0.0 };
+        let cpu_seconds = samples / 1e6 * (a.cpu_seconds_per_million_samples + sink_cpu);
         let ingest_wait_ms = if mode == Mode::Direct { a.segment_wait_ms } else { a.stream_wait_ms };
         let waits = write_requests * ingest_wait_ms / 1e3 + enrich_invocations * a.segment_wait_ms / 1e3;
         let reads = queries + d.scheduled_runs;
@@ -153,6 +169,10 @@ impl Usage {
                 * (1.0 + a.rollup_bytes_ratio)
                 * a.retention_months
                 / GB,
+            sink_metrics,
+            // A batch has a request at least; a full one holds a thousand metrics, a point each a minute.
+            sink_requests: sink_batches.max(sink_metrics / SINK_METRICS_PER_REQUEST * MONTH_SECONDS / 60.0)
+                * f64::from(u8::from(sink_metrics > 0.0)),
             log_gb: (invocations * a.log_bytes_per_invocation
                 + (write_requests + queries) * ACCESS_LOG_BYTES)
                 / GB,
@@ -170,9 +190,13 @@ fn needed_shards(records_per_second: f64, record_bytes: f64, peak_ratio: f64) ->
 /// Batches that a stream's records are delivered in: a shard's is cut when its window ends, or when it is
 /// full, and none is empty.
 fn batches(records: f64, record_bytes: f64, shards: f64, d: &Deployment) -> f64 {
-    let per_batch = (BATCH_BYTES / record_bytes).clamp(1.0, d.batch_records.max(1.0));
+    batches_within(records, record_bytes, shards, d.window_seconds, d.batch_records)
+}
+
+fn batches_within(records: f64, record_bytes: f64, shards: f64, window: f64, most: f64) -> f64 {
+    let per_batch = (BATCH_BYTES / record_bytes).clamp(1.0, most.max(1.0));
     let by_size = records / per_batch;
-    let by_time = if d.window_seconds > 0.0 { shards * MONTH_SECONDS / d.window_seconds } else { records };
+    let by_time = if window > 0.0 { shards * MONTH_SECONDS / window } else { records };
     by_size.max(by_time).min(records)
 }
 
@@ -182,7 +206,13 @@ mod tests {
     use std::time::Duration;
 
     fn deployment() -> Deployment {
-        Deployment { scheduled_runs: 1000.0, window_seconds: 1.0, batch_records: 10_000.0, alarms: 0.0 }
+        Deployment {
+            scheduled_runs: 1000.0,
+            window_seconds: 1.0,
+            batch_records: 10_000.0,
+            sink_window_seconds: 60.0,
+            alarms: 0.0,
+        }
     }
 
     fn close(found: f64, want: f64) -> bool {
@@ -212,6 +242,21 @@ mod tests {
             assert!(close(usage.segments, segments), "{series} {mode:?}: {}", usage.segments);
             assert!(close(usage.shards, shards), "{series} {mode:?}: {}", usage.shards);
         }
+    }
+
+    #[test]
+    fn sinks_cost_an_invocation_and_a_request_a_minute_and_shard_at_least_and_nothing_without_a_stream() {
+        let load = Load::new(10_000, Duration::from_secs(60));
+        let usage = |mode, sink_metrics| {
+            let a = Assumptions { sink_metrics, ..Assumptions::default() };
+            Usage::of(&load, mode, None, &deployment(), &a)
+        };
+        let none = usage(Mode::Provisioned, 0.0);
+        let some = usage(Mode::Provisioned, 100.0);
+        assert!(close(some.invocations - none.invocations, 43_800.0));
+        assert!(close(some.sink_requests, 43_800.0) && none.sink_requests == 0.0);
+        assert!(close(usage(Mode::Provisioned, 5_000.0).sink_requests, 5.0 * 43_800.0));
+        assert_eq!(usage(Mode::Direct, 100.0), usage(Mode::Direct, 0.0));
     }
 
     #[test]
