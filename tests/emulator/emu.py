@@ -6,6 +6,7 @@
   emu.py point RUN_DIR STACK FUNCTION K=V..       set further variables of a function
   emu.py invoke RUN_DIR STACK FUNCTION EVENT      call a function, which must succeed
   emu.py put RUN_DIR BUCKET KEY TEXT              store an object
+  emu.py statistics RUN_DIR NAMESPACE             the metrics of a namespace of CloudWatch, of the last hour
   emu.py down RUN_DIR                             stop by pid
 
 `deploy` needs only AWS_ENDPOINT_URL (or RUN_DIR/env.json), so it works against any CloudFormation
@@ -189,6 +190,20 @@ def put(run, bucket, key, text):
     load(run)("s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
+def statistics(run, namespace):
+    """Writes NAMESPACE.json, slashes as dashes: name, dimensions and statistics of each metric."""
+    client, now, found = load(run)("cloudwatch"), time.time(), []
+    for metric in client.list_metrics(Namespace=namespace)["Metrics"]:
+        dimensions = metric.get("Dimensions", [])
+        points = client.get_metric_statistics(
+            Namespace=namespace, MetricName=metric["MetricName"], Dimensions=dimensions, Period=7200,
+            StartTime=now - 3600, EndTime=now + 3600, Statistics=["Sum", "SampleCount", "Minimum", "Maximum"])
+        totals = [{k: p[k] for k in ("Sum", "SampleCount", "Minimum", "Maximum")} for p in points["Datapoints"]]
+        found.append({"name": metric["MetricName"], "dimensions": {d["Name"]: d["Value"] for d in dimensions},
+                      "points": totals})
+    (run / f"{namespace.replace('/', '-')}.json").write_text(json.dumps(found))
+
+
 def point(run, stack, function, *variables):
     lam = load(run)("lambda")
     name = physical(run, stack, function)
@@ -217,4 +232,4 @@ def down(run):
 
 if __name__ == "__main__":
     verb, run, *rest = sys.argv[1:]
-    {"up": up, "deploy": deploy, "point": point, "invoke": invoke, "put": put, "down": down}[verb](pathlib.Path(run).resolve(), *rest)
+    {"up": up, "deploy": deploy, "point": point, "invoke": invoke, "put": put, "statistics": statistics, "down": down}[verb](pathlib.Path(run).resolve(), *rest)

@@ -159,6 +159,18 @@ impl Cloud {
         self.emu(&["put"], &[bucket, key, text]);
     }
 
+    /// The metrics of a namespace of CloudWatch: `name`, `dimensions`, and `points` with their statistics.
+    ///
+    /// # Panics
+    /// When they cannot be asked for.
+    #[must_use]
+    pub fn statistics(&self, namespace: &str) -> Vec<Value> {
+        self.emu(&["statistics"], &[namespace]);
+        let path = self.folder.path().join(format!("{}.json", namespace.replace('/', "-")));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
     /// A subscriber of a topic (tests/emulator/subscriber.py): what it prints.
     ///
     /// # Panics

@@ -105,6 +105,62 @@ fn without_a_stream_a_write_is_in_the_lake_when_it_is_acknowledged() {
     }
 }
 
+const SINKS: &str = "
+sinks:
+- { match: ['temperature{room!=\"attic\"}'], every: 60s }
+- { metrics: [visits], every: 60s, to: [cloudwatch] }
+- { metrics: [load], every: 60s, to: [timestream] }
+";
+
+#[test]
+fn series_that_rules_choose_are_in_cloudwatch_too_and_no_others() {
+    let Some(cloud) = Cloud::start() else { return };
+    let namespace = format!("WeirSeries/{}", std::process::id());
+    let parameters = ["Sinks=cloudwatch", &format!("SinkNamespace={namespace}")];
+    let deployed = cloud.deploy("sinks", &parameters);
+    cloud.put(&deployed.bucket, "config/sinks.yaml", SINKS);
+    // Samples count from when the mapping has looked at the stream for the first time: until then others are sent.
+    let found = |name: &str| {
+        let metrics = cloud.statistics(&namespace);
+        metrics.into_iter().find(|metric| metric["name"] == name)
+    };
+    let mut tries = 0;
+    peers::wait_until("the mapping forwards", 60, || {
+        tries += 1;
+        send(&deployed, "/api/v1/import/statsd", &format!("t{tries}"), "visits:1|c|#probe:yes");
+        found("visits").is_some()
+    });
+    let now_ms = (now_s() * 1000.0) as i64;
+    let mut lines = String::new();
+    for (at, value) in [(0, 20), (1, 22), (2, 24)] {
+        for room in ["kitchen", "attic"] {
+            writeln!(lines, "temperature{{room=\"{room}\"}} {value} {}", now_ms + at).unwrap();
+        }
+        writeln!(lines, "load {value} {}", now_ms + at).unwrap();
+    }
+    send(&deployed, "/api/v1/import/prometheus", "temperature", &lines);
+    for n in 0..5 {
+        send(&deployed, "/api/v1/import/statsd", &format!("v{n}"), "visits:3|c|#probe:no");
+    }
+    let total = |name: &str, label: &str, value: &str, statistic: &str| -> f64 {
+        let metrics = cloud.statistics(&namespace);
+        let metric = metrics.iter().find(|it| it["name"] == name && it["dimensions"][label] == value);
+        let points = metric.and_then(|metric| metric["points"].as_array().cloned()).unwrap_or_default();
+        points.iter().filter_map(|point| point[statistic].as_f64()).sum()
+    };
+    peers::wait_until("what was sent is there", 60, || total("visits", "probe", "no", "Sum") >= 15.0);
+    peers::wait_until("gauges are there", 60, || {
+        total("temperature", "room", "kitchen", "SampleCount") >= 3.0
+    });
+    assert_eq!(total("visits", "probe", "no", "Sum"), 15.0);
+    assert_eq!(total("temperature", "room", "kitchen", "Sum"), 66.0);
+    let names: Vec<_> = cloud.statistics(&namespace);
+    let chosen = |metric: &Value| metric["name"] == "visits" || metric["dimensions"]["room"] == "kitchen";
+    assert!(names.iter().all(chosen), "{names:?}");
+    // The lake has all of it, chosen or not.
+    peers::wait_until("the lake has them", 60, || value(&deployed, "count(temperature)") == Some(2.0));
+}
+
 const RULES: &str = r#"
 groups:
 - name: machines

@@ -312,3 +312,31 @@ fn two_processes_do_not_share_a_folder() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("another weir is using"), "{said}");
 }
+
+#[test]
+fn series_that_rules_of_sinks_choose_are_lines_of_a_file_and_bad_rules_are_told_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("sinks.yaml");
+    std::fs::write(&rules, "sinks:\n- { metrics: [visits], every: 60s, to: [cloudwatch] }\n").unwrap();
+    let flags = ["--no-self", "--no-statsd", "--no-rules", "--sinks", rules.to_str().unwrap()];
+    let data = folder.path().join("data");
+    let weir = Weir::start_with(&data, &flags).unwrap();
+    weir.post("/api/v1/import/statsd", &[], b"visits:3|c|#page:home\nothers:1|c\n").unwrap();
+    let line = eventually(Duration::from_secs(5), || {
+        let text = std::fs::read_to_string(data.join("sinks.jsonl")).ok()?;
+        assert!(text.lines().count() <= 1, "{text}");
+        serde_json::from_str(text.lines().next()?).ok()
+    });
+    assert_eq!(
+        (&line["sink"], &line["metric"], &line["kind"]),
+        (&json!("cloudwatch"), &json!("visits"), &json!("increase"))
+    );
+    assert_eq!((&line["labels"], &line["value"]), (&json!({ "page": "home" }), &json!(3.0)));
+    assert_eq!(line["time"].as_i64().unwrap() % 60_000, 0);
+    weir.stop().unwrap();
+    std::fs::write(&rules, "sinks:\n- { metrics: [visits] }\n").unwrap();
+    let refused = std::process::Command::new(weir::binary()).args(["check", "sinks"]).arg(&rules).output();
+    let refused = refused.unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("sinks.yaml:2:3: the rule has no every"), "{text}");
+}
