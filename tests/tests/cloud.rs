@@ -18,14 +18,27 @@ fn now_s() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-const ADMIN_KEY: &str = "the-key-of-this-test";
+const API_KEY: &str = "the-key-of-this-test";
+const ADMIN_KEY: &str = "the-admin-key-of-this-test";
+
+/// Deploys with the keys of this test and what else is given.
+fn deploy(cloud: &Cloud, stack: &str, parameters: &[&str]) -> Deployed {
+    let keys = [format!("ApiKey={API_KEY}"), format!("AdminKey={ADMIN_KEY}")];
+    let keys = keys.iter().map(String::as_str);
+    cloud.deploy(stack, &keys.chain(parameters.iter().copied()).collect::<Vec<_>>())
+}
+
+/// Asks with the API's key.
+fn get(url: &str) -> anyhow::Result<http::Reply> {
+    http::get(url, &[("authorization", &format!("Bearer {API_KEY}"))])
+}
 
 /// Posts until the answer is not one that asks to be sent again, as senders do.
 fn send(deployed: &Deployed, path: &str, key: &str, body: &str) -> Value {
     let started = Instant::now();
     loop {
-        let admin = format!("Bearer {ADMIN_KEY}");
-        let headers = [("content-type", "text/plain"), ("idempotency-key", key), ("authorization", &admin)];
+        let bearer = format!("Bearer {}", if path.contains("/admin/") { ADMIN_KEY } else { API_KEY });
+        let headers = [("content-type", "text/plain"), ("idempotency-key", key), ("authorization", &bearer)];
         let reply = http::post(&format!("{}{path}", deployed.api), &headers, body.as_bytes());
         match reply {
             Ok(reply) if reply.status == 200 => return reply.json(),
@@ -37,14 +50,14 @@ fn send(deployed: &Deployed, path: &str, key: &str, body: &str) -> Value {
 
 fn value(deployed: &Deployed, expr: &str) -> Option<f64> {
     let url = format!("{}/api/v1/query?query={}&time={}", deployed.api, http::encode(expr), now_s() + 60.0);
-    let reply = http::get(&url, &[]).ok().filter(|reply| reply.status == 200)?;
+    let reply = get(&url).ok().filter(|reply| reply.status == 200)?;
     reply.json()["data"]["result"][0]["value"][1].as_str()?.parse().ok()
 }
 
 #[test]
 fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail() {
     let Some(cloud) = Cloud::start() else { return };
-    let deployed = cloud.deploy(STACK, &[&format!("AdminKey={ADMIN_KEY}")]);
+    let deployed = deploy(&cloud, STACK, &[]);
     let _mapping = cloud.event_source();
     // Refused, done in part, and done with the reply lost: of each stream and bucket call some.
     let (_proxy, proxy) = cloud.faults(&json!([
@@ -84,18 +97,26 @@ fn every_acknowledged_sample_reaches_the_deployed_lake_once_although_calls_fail(
     peers::wait_until("all samples are there", 120, || found() == (wanted, wanted));
 
     // The schedule's function by hand: hot segments become blocks, and the answers stay.
-    let closed = http::post(&format!("{}/api/v1/admin/compact", deployed.api), &[], b"");
-    assert_eq!(closed.unwrap().status, 401, "without the admin key");
+    let strange = |path: &str, headers: &[(&str, &str)]| {
+        http::post(&format!("{}{path}", deployed.api), headers, b"{").unwrap().status
+    };
+    assert_eq!(strange("/api/v1/admin/compact", &[]), 401, "without the admin key");
+    assert_eq!(strange("/api/v1/import/prometheus", &[]), 401, "without the API's key");
+    let bearer = format!("Bearer {API_KEY}");
+    assert_eq!(strange("/api/v1/admin/compact", &[("authorization", &bearer)]), 401, "by the API's key");
+    assert_eq!(
+        strange("/api/v1/import/prometheus", &[("authorization", &bearer)]),
+        400,
+        "what cannot be read"
+    );
     send(&deployed, "/api/v1/admin/compact", "-", "");
     assert_eq!(found(), (wanted, wanted));
-    let refused = http::post(&format!("{}/api/v1/import/prometheus", deployed.api), &[], b"{");
-    assert_eq!(refused.unwrap().status, 400);
 }
 
 #[test]
 fn without_a_stream_a_write_is_in_the_lake_when_it_is_acknowledged() {
     let Some(cloud) = Cloud::start() else { return };
-    let deployed = cloud.deploy("direct", &["StreamMode=direct"]);
+    let deployed = deploy(&cloud, "direct", &["StreamMode=direct"]);
     for n in 1..=3 {
         send(&deployed, "/api/v1/import/statsd", &n.to_string(), "hits:2|c");
         send(&deployed, "/api/v1/import/statsd", &n.to_string(), "hits:2|c");
@@ -181,7 +202,7 @@ receivers:
 #[test]
 fn an_alert_reaches_the_subscribers_whose_filter_it_passes_once_firing_and_once_resolved() {
     let Some(cloud) = Cloud::start() else { return };
-    let deployed = cloud.deploy("alerting", &["StreamMode=direct"]);
+    let deployed = deploy(&cloud, "alerting", &["StreamMode=direct"]);
     let name = format!("weir-oncall-{}", std::process::id());
     let queue = cloud.subscriber(&["subscribe", &name, r#"{"severity":["critical"]}"#, &deployed.alerts]);
     let queue = queue["queue"].as_str().unwrap().to_owned();
@@ -195,7 +216,7 @@ fn an_alert_reaches_the_subscribers_whose_filter_it_passes_once_firing_and_once_
         send(&deployed, "/api/v1/import/prometheus", &format!("m{minute}"), &line);
         peers::wait_until("the sample shows", 20, || {
             let url = format!("{}/api/v1/query?query=machine_up&time={at_s}", deployed.api);
-            let reply = http::get(&url, &[]).unwrap().json();
+            let reply = get(&url).unwrap().json();
             reply["data"]["result"][0]["value"][1].as_str() == Some(if up == 0 { "0" } else { "1" })
         });
         let event = json!(weir_rules::RuleEvent::scheduled(at_s * 1000));
@@ -217,4 +238,6 @@ fn an_alert_reaches_the_subscribers_whose_filter_it_passes_once_firing_and_once_
         told.iter().map(|told| (&told["status"], &told["commonLabels"]["alertname"])).collect();
     assert_eq!(json!(said), json!([["firing", "Down"], ["resolved", "Down"]]));
     assert_eq!(told[0]["commonAnnotations"]["summary"], "a is down");
+    let link = told[0]["alerts"][0]["generatorURL"].as_str().unwrap();
+    assert!(link.starts_with("https://") && link.contains(".execute-api."), "{link}");
 }

@@ -8,9 +8,18 @@ use crate::router::json_response;
 
 /// The success envelope around small data; large data is written by hand.
 pub(crate) fn success(data: &impl Serialize) -> Response {
+    success_with_warnings(data, &[])
+}
+
+/// The same, with what the client should know about it.
+pub(crate) fn success_with_warnings(data: &impl Serialize, warnings: &[String]) -> Response {
     let mut out = b"{\"status\":\"success\",\"data\":".to_vec();
     // Writing values of ours to memory cannot fail.
     let _ = serde_json::to_writer(&mut out, data);
+    if !warnings.is_empty() {
+        out.extend_from_slice(b",\"warnings\":");
+        let _ = serde_json::to_writer(&mut out, warnings);
+    }
     out.push(b'}');
     json_response(out)
 }

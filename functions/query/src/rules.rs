@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use weir_model::{Labels, Matcher, TenantId};
-use weir_rules::{Alert, AlertState, Explainer, Group, GroupState, Health, Rule, RuleState};
+use weir_rules::{Alert, AlertState, Explainer, Group, GroupState, Health, MAX_EXPLAINED, Rule, RuleState};
 
 use crate::error::{ApiError, Kind};
 use crate::feedback;
-use crate::json::success;
+use crate::json::{success, success_with_warnings};
 use crate::router::{Asked, Query};
 
 /// Which rules are asked for.
@@ -139,17 +139,22 @@ pub(crate) async fn alerts(query: &Query, asked: &Asked) -> Result<Response, Api
     let external_url = &library.settings().external_url;
     let explainer = Explainer::new(library.guide(), external_url, all, query.0.clock.now_ms());
     let explainer = explainer.having_learned(&learned);
-    let mut alerts = Vec::new();
+    let (mut alerts, mut count) = (Vec::new(), 0);
     for (group, state) in &states {
         for (rule, own) in group.rules.iter().zip(&state.rules) {
             alerts.extend(active(own).map(|alert| {
                 let mut told = tell_alert(alert);
-                told["weir"] = json!(explainer.explain(rule, alert));
+                count += 1;
+                if count <= MAX_EXPLAINED {
+                    told["weir"] = json!(explainer.explain(rule, alert));
+                }
                 told
             }));
         }
     }
-    Ok(success(&json!({ "alerts": alerts })))
+    let warnings = (count > MAX_EXPLAINED)
+        .then(|| format!("{count} alerts are active; what they mean is said of the first {MAX_EXPLAINED}"));
+    Ok(success_with_warnings(&json!({ "alerts": alerts }), &Vec::from_iter(warnings)))
 }
 
 /// Every group with its state, in order of files and names.

@@ -51,13 +51,18 @@ impl Stream for Nowhere {
 
 /// The API at ten o'clock, rules having been evaluated at these minutes before.
 async fn api_after(minutes_before: &[i64]) -> Router {
+    api_of(RULES, minutes_before).await
+}
+
+/// The same with these rules.
+async fn api_of(rules: &str, minutes_before: &[i64]) -> Router {
     let clock = Arc::new(ManualClock::new(NOW_MS));
     let bucket: Arc<dyn Bucket> = Arc::new(MemoryBucket::new());
     let lake = Lake::open(bucket.clone(), clock.clone(), LakeOptions::default()).await.unwrap();
     let telemetry = Arc::new(Telemetry::default());
     let settings = Settings { external_url: "http://weir".to_owned(), ..Settings::default() };
     let guide = "impacts: [{ match: { alertname: PaymentsFail }, level: high, says: nobody can pay }]";
-    let files = vec![RuleFile::parse("r.yml", RULES).unwrap()];
+    let files = vec![RuleFile::parse("r.yml", rules).unwrap()];
     let library = RuleLibrary::new(files, settings, bucket.clone(), telemetry.clone());
     let library = Arc::new(library.guided_by(Guide::parse(guide).unwrap()));
     let ports = RunnerPorts {
@@ -86,12 +91,28 @@ async fn feedback(api: &Router, id: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-async fn alerts(api: &Router) -> Vec<Value> {
+async fn answer(api: &Router) -> Value {
     let request = Request::get("/api/v1/alerts").body(Body::empty()).unwrap();
     let response = api.clone().oneshot(request).await.unwrap();
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    answer["data"]["alerts"].as_array().unwrap().clone()
+    let body = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn alerts(api: &Router) -> Vec<Value> {
+    answer(api).await["data"]["alerts"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn of_a_storm_of_alerts_all_are_told_and_a_thousand_explained() {
+    let mut rules = "groups: [{ name: g, rules: [".to_owned();
+    for n in 0..1_002 {
+        rules += &format!("{{ alert: A{n}, expr: vector({n}) >= 0 }},");
+    }
+    let answer = answer(&api_of(&(rules + "]}]"), &[1]).await).await;
+    let alerts = answer["data"]["alerts"].as_array().unwrap();
+    let explained = alerts.iter().filter(|alert| alert["weir"].is_object()).count();
+    assert_eq!((alerts.len(), explained), (1_002, 1_000));
+    assert!(answer["warnings"][0].as_str().unwrap().starts_with("1002 alerts are active"), "{answer}");
 }
 
 #[tokio::test]

@@ -129,6 +129,11 @@ pub(crate) struct Up {
     #[arg(long, env = "WEIR_RETENTION", value_name = "FILE")]
     pub(crate) retention: Option<PathBuf>,
 
+    /// Key that requests must have, as `Authorization: Bearer KEY` or as the password of basic auth; without one,
+    /// whoever reaches the API may use it.
+    #[arg(long, env = "WEIR_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+
     /// Key that requests to /api/v1/admin/ must have, as `Authorization: Bearer KEY`; without one, only this
     /// machine is answered there.
     #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]

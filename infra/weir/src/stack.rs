@@ -13,7 +13,7 @@ use axum::Router;
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use weir_api::AdminGate;
+use weir_api::Gate;
 use weir_archive::Archive;
 use weir_compact::{Compact, CompactEvent};
 use weir_enrich::Enrich;
@@ -177,7 +177,7 @@ struct Stack {
     compact: Compact,
     rollup: Rollup,
     archive: Archive,
-    admin: AdminGate,
+    gate: Gate,
     query: Query,
     rules: RuleFunctions,
 }
@@ -245,7 +245,7 @@ impl Stack {
             compact,
             rollup,
             archive,
-            admin: AdminGate::local(up.admin_key.as_deref())?,
+            gate: Gate::local(up.api_key.as_deref(), up.admin_key.as_deref())?,
             query,
             rules,
         })
@@ -259,7 +259,7 @@ impl Stack {
             ("Archive", self.archive.clone().router()),
         ]);
         let routes = front::router(&self.wiring, &functions, self.telemetry.clone())?;
-        Ok(self.admin.clone().guard(routes))
+        Ok(self.gate.clone().guard(routes))
     }
 
     fn event_source(&self) -> EventSource {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::gate::is_public;
 use crate::schema;
 use crate::table::{Answer, Body, Kind, Parameter, Place, Route};
 
@@ -24,7 +25,15 @@ pub fn document() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
-        "components": { "schemas": { "Error": schema::error() } },
+        // Keys are what an installation may ask for; a single machine asks for none.
+        "security": [{}, { "bearer": [] }, { "basic": [] }],
+        "components": {
+            "schemas": { "Error": schema::error() },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "The key as a token." },
+                "basic": { "type": "http", "scheme": "basic", "description": "The key as the password, for any user." },
+            },
+        },
     })
 }
 
@@ -158,7 +167,8 @@ fn responses(route: &Route) -> Value {
         let content = json!({ "application/json": { "schema": schema() } });
         responses.insert("202".to_owned(), json!({ "description": "Recorded.", "content": content }));
     }
-    for failure in route.failures {
+    let no_key = (!is_public(route.path) && !route.failures.contains(&401)).then_some(&401);
+    for failure in route.failures.iter().chain(no_key) {
         let told = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
         responses.insert(failure.to_string(), json!({ "description": reason(*failure), "content": told }));
     }
@@ -172,7 +182,7 @@ fn media(types: &[&str]) -> impl Iterator<Item = (String, Value)> {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "The request is at fault; for bodies of samples: part of it was refused, the rest is stored.",
-        401 => "The admin key is missing or wrong.",
+        401 => "The key is missing or wrong.",
         403 => "There is no admin key, and the request does not come from this machine.",
         404 => "There is no such thing.",
         409 => "Something else decides it.",

@@ -1,7 +1,7 @@
-//! Who may use the admin API: whoever has the admin key; without one, this machine only, and in the cloud nobody.
+//! Who may use the API: whoever has its key. Without an admin key the admin API answers this machine only, and in
+//! the cloud nobody.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -10,36 +10,23 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::json;
-use subtle::ConstantTimeEq;
 
+use crate::key::{Key, ShortKey, credential};
 use crate::serve::allow_origins;
 
-/// The variable that has the key.
+/// The variable that has the key of the admin API.
 pub const ADMIN_KEY_VARIABLE: &str = "WEIR_ADMIN_KEY";
-/// Every path below it takes the key.
+/// The variable that has the key of everything else.
+pub const API_KEY_VARIABLE: &str = "WEIR_API_KEY";
+/// What stands there instead of a key when whoever reaches the API may use it.
+const OPEN: &str = "open";
+/// Every path below it takes the admin key.
 const ADMIN_PATHS: &str = "/api/v1/admin/";
-/// Shortest key, in bytes: what nobody guesses.
-const MIN_KEY_BYTES: usize = 16;
+/// What answers anybody: probes of health, and links to exports, which hold 128 random bits of their own.
+const PUBLIC_PATHS: [&str; 5] =
+    ["/-/healthy", "/-/ready", "/health", "/api/v1/internal/metrics/health", "/api/v1/export/files/"];
 /// What a proxy adds: then whoever asks is somewhere else than the connection begins.
 const PROXIED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
-
-/// A key that cannot be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShortKey {
-    bytes: usize,
-}
-
-impl std::fmt::Display for ShortKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = self.bytes;
-        write!(
-            f,
-            "{ADMIN_KEY_VARIABLE} has {bytes} bytes, at least {MIN_KEY_BYTES}; try: openssl rand -hex 32"
-        )
-    }
-}
-
-impl std::error::Error for ShortKey {}
 
 /// How a request got through, for the record of who did what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,32 +48,46 @@ impl Admitted {
     }
 }
 
-/// The door of the admin API.
+/// Who may use what is not the admin API.
 #[derive(Debug, Clone)]
-pub struct AdminGate {
-    key: Option<Arc<[u8]>>,
+enum Everyday {
+    /// Whoever reaches it.
+    Open,
+    /// Whoever has this key, or the admin key.
+    Key(Key),
+    /// Nobody, since nobody said who.
+    Closed,
+}
+
+/// The door of the API.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    everyday: Everyday,
+    admin: Option<Key>,
     loopback: bool,
 }
 
-impl AdminGate {
-    /// A gate on one machine: without a key (`None` or empty) it admits what comes from the machine itself.
+impl Gate {
+    /// A gate on one machine: without an API key (`None` or empty) it is open, without an admin key the admin API
+    /// admits what comes from the machine itself.
     ///
     /// # Errors
-    /// [`ShortKey`] when the key could be guessed.
-    pub fn local(key: Option<&str>) -> Result<Self, ShortKey> {
-        Ok(Self { key: checked(key)?, loopback: true })
+    /// [`ShortKey`] when a key could be guessed.
+    pub fn local(api_key: Option<&str>, admin_key: Option<&str>) -> Result<Self, ShortKey> {
+        let everyday = everyday(api_key)?.unwrap_or(Everyday::Open);
+        Ok(Self { everyday, admin: Key::new(ADMIN_KEY_VARIABLE, admin_key)?, loopback: true })
     }
 
-    /// A gate in the cloud: without a key it admits nobody.
+    /// A gate in the cloud: what has no key admits nobody, but for the API with the word `open` instead of one.
     ///
     /// # Errors
-    /// As [`AdminGate::local`].
-    pub fn cloud(key: Option<&str>) -> Result<Self, ShortKey> {
-        Ok(Self { key: checked(key)?, loopback: false })
+    /// As [`Gate::local`].
+    pub fn cloud(api_key: Option<&str>, admin_key: Option<&str>) -> Result<Self, ShortKey> {
+        let everyday = everyday(api_key)?.unwrap_or(Everyday::Closed);
+        Ok(Self { everyday, admin: Key::new(ADMIN_KEY_VARIABLE, admin_key)?, loopback: false })
     }
 
-    /// Puts the gate in front of routes; those that are not of the admin API it does not concern. Requests that
-    /// get through carry an [`Admitted`].
+    /// Puts the gate in front of routes. Requests to the admin API that get through carry an [`Admitted`].
     pub fn guard(self, routes: Router) -> Router {
         routes.layer(middleware::from_fn(move |request: Request<Body>, next: Next| {
             let gate = self.clone();
@@ -95,18 +96,25 @@ impl AdminGate {
     }
 
     async fn pass(&self, mut request: Request<Body>, next: Next) -> Response {
+        let (path, method, headers) = (request.uri().path(), request.method(), request.headers());
         // Browsers ask without credentials what they may send.
-        if !request.uri().path().starts_with(ADMIN_PATHS) || request.method() == Method::OPTIONS {
-            return next.run(request).await;
-        }
-        let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        match self.admit(request.method(), request.headers(), from) {
+        let admitted = if *method == Method::OPTIONS || is_public(path) {
+            Ok(None)
+        } else if path.starts_with(ADMIN_PATHS) {
+            let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+            self.admit_admin(method, headers, from).map(Some)
+        } else {
+            self.admit(headers).map(|()| None)
+        };
+        match admitted {
             Ok(admitted) => {
-                request.extensions_mut().insert(admitted);
+                if let Some(admitted) = admitted {
+                    request.extensions_mut().insert(admitted);
+                }
                 next.run(request).await
             }
             Err(refusal) => {
-                let from_browser = request.headers().contains_key(header::ORIGIN);
+                let from_browser = headers.contains_key(header::ORIGIN);
                 let mut response = refusal.into_response();
                 if from_browser {
                     allow_origins(response.headers_mut());
@@ -116,19 +124,29 @@ impl AdminGate {
         }
     }
 
-    fn admit(
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let key = match &self.everyday {
+            Everyday::Open => return Ok(()),
+            Everyday::Closed => return Err(Refusal::Closed),
+            Everyday::Key(key) => key,
+        };
+        let given = credential(headers).ok_or(Refusal::NoKey)?;
+        let fits = key.is(&given) || self.admin.as_ref().is_some_and(|admin| admin.is(&given));
+        if fits { Ok(()) } else { Err(Refusal::WrongKey) }
+    }
+
+    fn admit_admin(
         &self,
         method: &Method,
         headers: &HeaderMap,
         from: Option<SocketAddr>,
     ) -> Result<Admitted, Refusal> {
-        if let Some(key) = &self.key {
-            let given = headers.get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
-            let Some(given) = given.and_then(bearer) else { return Err(Refusal::NoKey) };
-            return if bool::from(given.ct_eq(key)) { Ok(Admitted::Key) } else { Err(Refusal::WrongKey) };
+        if let Some(key) = &self.admin {
+            let given = credential(headers).ok_or(Refusal::NoAdminKey)?;
+            return if key.is(&given) { Ok(Admitted::Key) } else { Err(Refusal::WrongAdminKey) };
         }
         if !self.loopback {
-            return Err(Refusal::Closed);
+            return Err(Refusal::AdminClosed);
         }
         let here = from.is_some_and(|from| from.ip().to_canonical().is_loopback());
         if !here || PROXIED.iter().any(|name| headers.contains_key(*name)) {
@@ -142,18 +160,16 @@ impl AdminGate {
     }
 }
 
-fn checked(key: Option<&str>) -> Result<Option<Arc<[u8]>>, ShortKey> {
-    match key.map(str::trim).filter(|key| !key.is_empty()) {
-        None => Ok(None),
-        Some(key) if key.len() < MIN_KEY_BYTES => Err(ShortKey { bytes: key.len() }),
-        Some(key) => Ok(Some(key.as_bytes().into())),
+fn everyday(key: Option<&str>) -> Result<Option<Everyday>, ShortKey> {
+    if key.is_some_and(|key| key.trim() == OPEN) {
+        return Ok(Some(Everyday::Open));
     }
+    Ok(Key::new(API_KEY_VARIABLE, key)?.map(Everyday::Key))
 }
 
-/// The credentials of `Authorization: Bearer …` (RFC 6750).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+/// True for paths that answer whoever asks.
+pub(crate) fn is_public(path: &str) -> bool {
+    PUBLIC_PATHS.iter().any(|public| path.starts_with(public))
 }
 
 /// True when a page that the server did not serve asks.
@@ -170,6 +186,9 @@ enum Refusal {
     NoKey,
     WrongKey,
     Closed,
+    NoAdminKey,
+    WrongAdminKey,
+    AdminClosed,
     Elsewhere,
     OtherSite,
 }
@@ -180,10 +199,21 @@ impl IntoResponse for Refusal {
             Self::NoKey => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
+                "the API takes a key: send the header Authorization: Bearer KEY, or the key as password of basic auth",
+            ),
+            Self::WrongKey => (StatusCode::UNAUTHORIZED, "unauthorized", "this is not the API key"),
+            Self::Closed => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "the API is closed: there is no API key; deploy with the parameter ApiKey",
+            ),
+            Self::NoAdminKey => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
                 "the admin API takes the admin key: send the header Authorization: Bearer KEY",
             ),
-            Self::WrongKey => (StatusCode::UNAUTHORIZED, "unauthorized", "this is not the admin key"),
-            Self::Closed => (
+            Self::WrongAdminKey => (StatusCode::UNAUTHORIZED, "unauthorized", "this is not the admin key"),
+            Self::AdminClosed => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "the admin API is closed: there is no admin key; deploy with the parameter AdminKey",
@@ -202,8 +232,10 @@ impl IntoResponse for Refusal {
         let body = json!({ "status": "error", "errorType": kind, "error": error });
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            let scheme = header::HeaderValue::from_static("Bearer realm=\"weir admin\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            for scheme in ["Bearer realm=\"weir\"", "Basic realm=\"weir\""] {
+                let scheme = header::HeaderValue::from_static(scheme);
+                response.headers_mut().append(header::WWW_AUTHENTICATE, scheme);
+            }
         }
         response
     }
@@ -215,42 +247,40 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef";
 
-    fn asked(
-        gate: &AdminGate,
-        method: Method,
-        pairs: &[(&str, &str)],
-        from: &str,
-    ) -> Result<Admitted, Refusal> {
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let pairs = pairs.iter().map(|(name, value)| {
             (
                 name.parse::<axum::http::HeaderName>().unwrap(),
                 value.parse::<axum::http::HeaderValue>().unwrap(),
             )
         });
-        gate.admit(&method, &pairs.collect(), from.parse().ok())
+        pairs.collect()
+    }
+
+    fn asked(gate: &Gate, method: Method, pairs: &[(&str, &str)], from: &str) -> Result<Admitted, Refusal> {
+        gate.admit_admin(&method, &headers(pairs), from.parse().ok())
     }
 
     #[test]
-    fn the_key_admits_from_anywhere_and_nothing_else_does() {
-        for gate in [AdminGate::local(Some(KEY)).unwrap(), AdminGate::cloud(Some(KEY)).unwrap()] {
+    fn the_admin_key_admits_from_anywhere_and_nothing_else_does() {
+        for gate in [Gate::local(None, Some(KEY)).unwrap(), Gate::cloud(None, Some(KEY)).unwrap()] {
             for (authorization, want) in [
                 (format!("Bearer {KEY}"), Ok(Admitted::Key)),
                 (format!("bearer  {KEY} "), Ok(Admitted::Key)),
-                (format!("Bearer {KEY}0"), Err(Refusal::WrongKey)),
-                ("Bearer ".to_owned(), Err(Refusal::WrongKey)),
-                (format!("Basic {KEY}"), Err(Refusal::NoKey)),
-                ("x".to_owned(), Err(Refusal::NoKey)),
+                (format!("Bearer {KEY}0"), Err(Refusal::WrongAdminKey)),
+                ("Bearer ".to_owned(), Err(Refusal::WrongAdminKey)),
+                ("x".to_owned(), Err(Refusal::NoAdminKey)),
             ] {
                 let pairs = [("authorization", authorization.as_str())];
                 assert_eq!(asked(&gate, Method::POST, &pairs, "10.0.0.1:5"), want, "{authorization}");
             }
-            assert_eq!(asked(&gate, Method::GET, &[], "127.0.0.1:5"), Err(Refusal::NoKey));
+            assert_eq!(asked(&gate, Method::GET, &[], "127.0.0.1:5"), Err(Refusal::NoAdminKey));
         }
     }
 
     #[test]
-    fn without_a_key_only_this_machine_is_admitted_and_in_the_cloud_nobody() {
-        let gate = AdminGate::local(Some("")).unwrap();
+    fn without_an_admin_key_only_this_machine_is_admitted_and_in_the_cloud_nobody() {
+        let gate = Gate::local(None, Some("")).unwrap();
         let site = ("origin", "http://evil.example");
         let own = [("origin", "http://localhost:7070"), ("host", "localhost:7070")];
         let proxied = ("x-forwarded-for", "10.0.0.1");
@@ -267,8 +297,55 @@ mod tests {
         ] {
             assert_eq!(asked(&gate, method, pairs, from), want, "{pairs:?} {from}");
         }
-        let cloud = AdminGate::cloud(None).unwrap();
-        assert_eq!(asked(&cloud, Method::GET, &[], "127.0.0.1:5"), Err(Refusal::Closed));
-        assert!(AdminGate::cloud(Some("short")).unwrap_err().to_string().contains("5 bytes"));
+        let cloud = Gate::cloud(None, None).unwrap();
+        assert_eq!(asked(&cloud, Method::GET, &[], "127.0.0.1:5"), Err(Refusal::AdminClosed));
+        assert!(
+            Gate::cloud(None, Some("short")).unwrap_err().to_string().contains("WEIR_ADMIN_KEY has 5 bytes")
+        );
+        assert!(
+            Gate::cloud(Some("short"), None).unwrap_err().to_string().contains("WEIR_API_KEY has 5 bytes")
+        );
+    }
+
+    #[test]
+    fn the_api_key_or_the_admin_key_admits_to_the_rest_and_without_one_the_cloud_is_closed() {
+        let (other, basic) = ("the admin's very own key", "Basic ZzowMTIzNDU2Nzg5YWJjZGVm");
+        let keyed = Gate::cloud(Some(KEY), Some(other)).unwrap();
+        let local = Gate::local(Some(KEY), None).unwrap();
+        let ask =
+            |gate: &Gate, authorization: &str| gate.admit(&headers(&[("authorization", authorization)]));
+        for gate in [&keyed, &local] {
+            assert_eq!(ask(gate, &format!("Bearer {KEY}")), Ok(()));
+            assert_eq!(ask(gate, basic), Ok(()));
+            assert_eq!(ask(gate, "Bearer 0123456789abcdeg"), Err(Refusal::WrongKey));
+            assert_eq!(gate.admit(&HeaderMap::new()), Err(Refusal::NoKey));
+        }
+        assert_eq!(ask(&keyed, &format!("Bearer {other}")), Ok(()));
+        for (gate, want) in [
+            (Gate::cloud(None, None), Err(Refusal::Closed)),
+            (Gate::cloud(Some("open"), None), Ok(())),
+            (Gate::local(None, None), Ok(())),
+        ] {
+            assert_eq!(gate.unwrap().admit(&HeaderMap::new()), want);
+        }
+    }
+
+    #[tokio::test]
+    async fn health_links_and_preflights_answer_without_a_key() {
+        use tower::ServiceExt;
+        let routes = Gate::cloud(Some(KEY), None).unwrap().guard(Router::new().fallback(|| async { "in" }));
+        for (method, path, want) in [
+            ("GET", "/-/healthy", 200),
+            ("GET", "/api/v1/export/files/t/e/p", 200),
+            ("OPTIONS", "/api/v1/query", 200),
+            ("GET", "/api/v1/query", 401),
+            ("POST", "/api/v1/write", 401),
+            ("GET", "/api/v2/alerts", 401),
+            ("GET", "/api/v1/admin/metrics/storage", 403),
+        ] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let response = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), want, "{method} {path}");
+        }
     }
 }

@@ -6,13 +6,15 @@
 
 mod document;
 mod gate;
+mod key;
 mod routes;
 mod schema;
 mod serve;
 mod table;
 
 pub use document::document;
-pub use gate::{ADMIN_KEY_VARIABLE, AdminGate, Admitted, ShortKey};
+pub use gate::{ADMIN_KEY_VARIABLE, API_KEY_VARIABLE, Admitted, Gate};
+pub use key::ShortKey;
 pub use routes::all;
 pub use serve::{not_allowed, nothing_here, router};
 pub use table::{Answer, Body, Function, Kind, Parameter, Place, Route};

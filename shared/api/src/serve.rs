@@ -98,7 +98,7 @@ pub(crate) fn allow_origins(headers: &mut HeaderMap) {
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, Origin, X-Scope-OrgID",
         ),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
         (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Weir-Tier"),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ] {

@@ -28,7 +28,7 @@ const MAX_ANSWER_BYTES: usize = MAX_BODY_BYTES;
 /// When Lambda's runtime interface cannot be reached.
 pub async fn serve_http(wiring: &Wiring, router: Router) -> Result<(), Error> {
     let emf = wiring.emf();
-    let router = wiring.settings().admin.clone().guard(router).layer(axum::middleware::map_response(
+    let router = wiring.settings().gate.clone().guard(router).layer(axum::middleware::map_response(
         move |response: Response| {
             emf.write();
             async move { response }
@@ -63,7 +63,7 @@ where
     F: Fn(Value) -> O + Send + Sync,
     O: Future<Output = Result<Value, Error>> + Send,
 {
-    let router = wiring.settings().admin.clone().guard(router);
+    let router = wiring.settings().gate.clone().guard(router);
     let (router, handler) = (&router, &handler);
     serve_events(wiring, move |event| async move {
         if event["requestContext"]["http"].is_object() {

@@ -21,7 +21,8 @@ const GUIDE: &str = "config/impact.yml";
 /// When the bucket fails.
 pub async fn rule_library(wiring: &Wiring) -> Result<RuleLibrary, Error> {
     let guide = guide(&*wiring.bucket()).await?;
-    let library = RuleLibrary::new(shipped()?, Settings::default(), wiring.bucket(), wiring.telemetry());
+    let settings = Settings { external_url: wiring.settings().external_url.clone(), ..Settings::default() };
+    let library = RuleLibrary::new(shipped()?, settings, wiring.bucket(), wiring.telemetry());
     Ok(library.guided_by(guide))
 }
 

@@ -1,6 +1,5 @@
 //! The stream port on Kinesis: PutRecords, with what failed of a request tried again until its deadline.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::put_records::PutRecordsError;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
-use tokio::time::Instant;
-use weir_platform::{NewRecord, Placed, ShardId, Stream, StreamError};
+use weir_platform::{Backoff, NewRecord, Placed, ShardId, Stream, StreamError};
 
 use crate::account::{Account, chain};
 
@@ -96,27 +94,23 @@ impl Stream for KinesisStream {
     async fn put(&self, records: Vec<NewRecord>) -> Result<Vec<Placed>, StreamError> {
         let entries = records.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         let mut placed: Vec<Option<Placed>> = vec![None; entries.len()];
-        let deadline = Instant::now() + self.options.deadline;
-        let mut backoff = FIRST_BACKOFF;
+        let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF, self.options.deadline);
         loop {
             let left: Vec<usize> = (0..entries.len()).filter(|&index| placed[index].is_none()).collect();
             let mut last = None;
             for request in requests(&left, |index| size(&entries[index])) {
                 let sent = self.send(&entries, &left[request], &mut placed);
-                let sent = tokio::time::timeout_at(deadline, sent).await;
+                let sent = tokio::time::timeout_at(backoff.deadline(), sent).await;
                 last =
                     sent.unwrap_or_else(|_| Ok(Some(Trouble::Passing("no answer in time".into()))))?.or(last);
             }
             let Some(trouble) = last else { break };
-            let wait = jittered(backoff);
-            if Instant::now() + wait >= deadline {
+            if !backoff.pause().await {
                 return Err(match trouble {
                     Trouble::Full => StreamError::Throttled { retry_after_ms: RETRY_AFTER_MS },
                     Trouble::Passing(text) => StreamError::Unavailable(text.into()),
                 });
             }
-            tokio::time::sleep(wait).await;
-            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
         Ok(placed.into_iter().flatten().collect())
     }
@@ -197,12 +191,6 @@ fn trouble(error: SdkError<PutRecordsError>) -> Result<Trouble, StreamError> {
         SdkError::ConstructionFailure(_) => Err(StreamError::Unavailable(Box::new(error))),
         _ => Ok(Trouble::Passing(chain(&error))),
     }
-}
-
-/// Between half of a wait and all of it, so that senders that failed together do not return together.
-fn jittered(wait: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
-    wait.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
-use weir_api::{ADMIN_KEY_VARIABLE, AdminGate, ShortKey};
+use weir_api::{ADMIN_KEY_VARIABLE, API_KEY_VARIABLE, Gate, ShortKey};
 use weir_lake::{DirectStream, Lake, LakeError, LakeOptions};
 use weir_platform::{Bucket, Clock, Notifier, Sink, Stream, SystemClock, Telemetry};
 
@@ -16,11 +16,13 @@ use crate::sinks::{CloudWatchSink, SinkOptions, TimestreamSink};
 use crate::stream::{KinesisOptions, KinesisStream};
 
 /// The variables that functions read besides those that Lambda sets; template.yaml sets them all.
-pub const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 9] = [
     "WEIR_BUCKET",
     "WEIR_STREAM",
     "WEIR_LOG",
+    API_KEY_VARIABLE,
     ADMIN_KEY_VARIABLE,
+    "WEIR_EXTERNAL_URL",
     "ALERT_TOPIC_ARN",
     "WEIR_CLOUDWATCH_NAMESPACE",
     "WEIR_TIMESTREAM_TABLE",
@@ -46,9 +48,9 @@ pub enum SettingsError {
         /// What the variable says.
         found: String,
     },
-    /// The admin key is one that could be guessed.
+    /// A key is one that could be guessed.
     #[error(transparent)]
-    AdminKey(#[from] ShortKey),
+    Key(#[from] ShortKey),
 }
 
 /// A function's settings.
@@ -62,8 +64,10 @@ pub struct Settings {
     pub cloudwatch_namespace: Option<String>,
     /// `WEIR_TIMESTREAM_TABLE`, as DATABASE/TABLE: where chosen series go in Timestream; without it nowhere there.
     pub timestream_table: Option<(String, String)>,
-    /// `WEIR_ADMIN_KEY`: who may use the admin API.
-    pub admin: AdminGate,
+    /// `WEIR_API_KEY` and `WEIR_ADMIN_KEY`: who may use the API, and the admin API.
+    pub gate: Gate,
+    /// `WEIR_EXTERNAL_URL`: what links in alerts begin with; empty for links without a host.
+    pub external_url: String,
     /// `WEIR_LOG`: what is logged, as tracing's filters say it.
     pub log: String,
     /// The function's name, as Lambda says.
@@ -76,9 +80,9 @@ impl Settings {
     /// Reads the variables.
     ///
     /// # Errors
-    /// [`SettingsError`] when there is no bucket, or the admin key is short.
+    /// [`SettingsError`] when there is no bucket, or a key is short.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let [bucket, stream, log, admin_key, _, namespace, table] = VARIABLES;
+        let [bucket, stream, log, api_key, admin_key, external_url, _, namespace, table] = VARIABLES;
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let memory = set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|mib| mib.parse::<usize>().ok());
         Ok(Self {
@@ -86,7 +90,8 @@ impl Settings {
             stream: set(stream),
             cloudwatch_namespace: set(namespace),
             timestream_table: set(table).map(database_and_table).transpose()?,
-            admin: AdminGate::cloud(set(admin_key).as_deref())?,
+            gate: Gate::cloud(set(api_key).as_deref(), set(admin_key).as_deref())?,
+            external_url: set(external_url).unwrap_or_default(),
             log: set(log).unwrap_or_else(|| "info".to_owned()),
             function: set("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "weir".to_owned()),
             memory_bytes: memory.map_or(DEFAULT_MEMORY_BYTES, |mib| mib.saturating_mul(1 << 20)),

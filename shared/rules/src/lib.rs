@@ -17,8 +17,8 @@ pub use evaluate::{
     RuleSample, RuleState, Settings, evaluate_group,
 };
 pub use explain::{
-    BusinessImpact, Condition, Correlated, Explained, Explainer, Guide, ImpactLevel, Level, Part, Priority,
-    TimeContext, firing_id, identity,
+    BusinessImpact, Condition, Correlated, Explained, Explainer, Guide, ImpactLevel, Level, MAX_EXPLAINED,
+    Part, Priority, TimeContext, firing_id, identity,
 };
 pub use feedback::{
     FalsePositive, Feedback, FeedbackError, FeedbackLog, Learned, MIN_VERDICTS, Model, PRIOR, Reason, Verdict,

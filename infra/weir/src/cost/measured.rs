@@ -55,7 +55,12 @@ struct Head {
 }
 
 /// Asks a Weir for what it took in and answered within a period.
-pub(super) fn measure(url: &str, tenant: Option<&str>, period: Duration) -> Result<Measured> {
+pub(super) fn measure(
+    url: &str,
+    tenant: Option<&str>,
+    api_key: Option<&str>,
+    period: Duration,
+) -> Result<Measured> {
     let url = url.trim_end_matches('/');
     if !url.starts_with("http://") && !url.starts_with("https://") {
         bail!("--url {url:?} is no address; write for instance http://127.0.0.1:7070");
@@ -65,7 +70,7 @@ pub(super) fn measure(url: &str, tenant: Option<&str>, period: Duration) -> Resu
         .timeout_global(Some(TIMEOUT))
         .build()
         .into();
-    let ask = |path: &str| ask(&agent, url, path, tenant);
+    let ask = |path: &str| ask(&agent, url, path, tenant, api_key);
     let counter = |name: &str| -> Result<Vec<Series>> {
         let query = serde_urlencoded::to_string([("query", format!("{name}[{}ms]", period.as_millis()))])?;
         let text = ask(&format!("/api/v1/query?{query}"))?;
@@ -81,10 +86,19 @@ pub(super) fn measure(url: &str, tenant: Option<&str>, period: Duration) -> Resu
         .with_context(|| format!("{url} has counted too little in the last {} s", period.as_secs()))
 }
 
-fn ask(agent: &ureq::Agent, url: &str, path: &str, tenant: Option<&str>) -> Result<String> {
+fn ask(
+    agent: &ureq::Agent,
+    url: &str,
+    path: &str,
+    tenant: Option<&str>,
+    api_key: Option<&str>,
+) -> Result<String> {
     let mut request = agent.get(format!("{url}{path}"));
     if let Some(tenant) = tenant {
         request = request.header("x-scope-orgid", tenant);
+    }
+    if let Some(key) = api_key {
+        request = request.header("authorization", format!("Bearer {key}"));
     }
     let answer = request.call().with_context(|| format!("{url} does not answer; is it running?"))?;
     let mut text = String::new();

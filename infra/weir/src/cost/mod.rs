@@ -80,6 +80,10 @@ pub(crate) struct Cost {
     #[arg(long, requires = "url", value_name = "NAME")]
     tenant: Option<String>,
 
+    /// The key of the API that --url names, if it takes one.
+    #[arg(long, env = "WEIR_API_KEY", hide_env_values = true, value_name = "KEY")]
+    api_key: Option<String>,
+
     /// How far to look back, with --url.
     #[arg(long, default_value = "1h", value_parser = parse_duration, value_name = "DURATION")]
     period: Duration,
@@ -94,7 +98,7 @@ pub(crate) fn cost(cost: &Cost) -> Result<()> {
     }
     let report = match &cost.url {
         Some(url) => {
-            let found = measured::measure(url, cost.tenant.as_deref(), cost.period)?;
+            let found = measured::measure(url, cost.tenant.as_deref(), cost.api_key.as_deref(), cost.period)?;
             found.apply(&mut terms.assumptions);
             let bill = Bill::of(&found.load, cost.settings.mode, &terms);
             Report::new(found.basis(url), found.load, bill, &terms)

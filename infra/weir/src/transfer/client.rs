@@ -108,6 +108,9 @@ impl Client {
         if let Some(tenant) = &self.server.tenant {
             request = request.header("x-scope-orgid", tenant);
         }
+        if let Some(key) = &self.server.api_key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
         let response = match request.send(&post.body[..]) {
             Ok(response) => response,
             Err(error) => return Ok(Tried::Later(anyhow::Error::new(error))),
@@ -136,6 +139,9 @@ impl Client {
         let mut request = self.agent.get(format!("{}{path}", self.server.url));
         if let Some(tenant) = &self.server.tenant {
             request = request.header("x-scope-orgid", tenant);
+        }
+        if let Some(key) = &self.server.api_key {
+            request = request.header("authorization", format!("Bearer {key}"));
         }
         let response =
             request.call().with_context(|| format!("{} does not answer; is it running?", self.server.url))?;

@@ -29,6 +29,10 @@ pub(crate) struct Server {
     /// Whose data; the tenant `default` without it.
     #[arg(long, env = "WEIR_TENANT", value_name = "NAME")]
     pub(crate) tenant: Option<String>,
+
+    /// The API's key, if it takes one.
+    #[arg(long, env = "WEIR_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
 }
 
 /// A bar over a known amount of bytes, or a count of them when the amount is not known.

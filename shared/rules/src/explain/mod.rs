@@ -24,6 +24,8 @@ pub use guide::{Guide, ImpactLevel};
 use priority::Facts;
 pub use priority::{Level, Part, Priority};
 
+/// Most alerts that are explained at a time; a storm of more is beyond reading, and they are told as they are.
+pub const MAX_EXPLAINED: usize = 1000;
 /// Most actions told of an alert.
 const MAX_ACTIONS: usize = 20;
 /// Most correlated alerts named in an annotation.

@@ -8,12 +8,9 @@ use weir_model::LabelsBuilder;
 use super::groups::key;
 use super::store::RunState;
 use crate::evaluate::Alert;
-use crate::explain::{Explainer, Guide};
+use crate::explain::{Explainer, Guide, MAX_EXPLAINED};
 use crate::feedback::Learned;
 use crate::file::Group;
-
-/// Most alerts of a run that are explained; a storm of more is beyond reading, and they are told as they are.
-const MAX_EXPLAINED: usize = 1000;
 
 /// Every alert of a state. Those that have fired carry the annotations of [`crate::Explained::annotations`], except
 /// where their rule has one of the same name.
