@@ -186,6 +186,10 @@ def invoke(run, stack, function, event):
         sys.exit(answer["Payload"].read().decode())
 
 
+def bucket(run, name):
+    load(run)("s3").create_bucket(Bucket=name)
+
+
 def put(run, bucket, key, text):
     load(run)("s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
 
@@ -232,4 +236,5 @@ def down(run):
 
 if __name__ == "__main__":
     verb, run, *rest = sys.argv[1:]
-    {"up": up, "deploy": deploy, "point": point, "invoke": invoke, "put": put, "statistics": statistics, "down": down}[verb](pathlib.Path(run).resolve(), *rest)
+    verbs = [up, deploy, point, invoke, put, bucket, statistics, down]
+    {verb.__name__: verb for verb in verbs}[verb](pathlib.Path(run).resolve(), *rest)

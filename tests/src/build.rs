@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::cloud::FUNCTIONS;
+
 /// Runs `cargo build` with these arguments, and answers the executables that it names.
 ///
 /// # Panics
@@ -30,4 +32,21 @@ pub(crate) fn executables(arguments: &[&str]) -> Vec<PathBuf> {
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).collect()
+}
+
+/// Builds the functions' binaries; names and paths.
+///
+/// # Panics
+/// When one does not compile.
+#[must_use]
+pub fn functions() -> Vec<(&'static str, PathBuf)> {
+    let packages: Vec<String> =
+        FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]).collect();
+    let features: Vec<String> = FUNCTIONS.iter().map(|name| format!("weir-{name}/lambda")).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let built = executables(&[&["--bins", "--features", &features.join(",")], &packages[..]].concat());
+    let named = |path: PathBuf| Some((FUNCTIONS.into_iter().find(|name| path.ends_with(name))?, path));
+    let found: Vec<_> = built.into_iter().filter_map(named).collect();
+    assert_eq!(found.len(), FUNCTIONS.len(), "cargo named {found:?}");
+    found
 }

@@ -84,7 +84,7 @@ impl Cloud {
         let folder = self.folder.path().join("deploy");
         let template = folder.join("template.yaml");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for (name, binary) in functions() {
+        for (name, binary) in build::functions() {
             let place = folder.join("target/lambda").join(name);
             let done = std::fs::create_dir_all(&place)
                 .and_then(|()| std::fs::copy(&binary, place.join("bootstrap")).map(|_| ()));
@@ -149,6 +149,14 @@ impl Cloud {
     /// When the function fails.
     pub fn invoke(&self, stack: &str, function: &str, event: &Value) {
         self.emu(&["invoke"], &[stack, function, &event.to_string()]);
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn make_bucket(&self, bucket: &str) {
+        self.emu(&["bucket"], &[bucket]);
     }
 
     /// Stores an object in a bucket.
@@ -234,17 +242,4 @@ impl Drop for Cloud {
             let _ = self.script("emu.py").arg("down").arg(self.folder.path()).status();
         }
     }
-}
-
-/// Builds the functions' binaries; names and paths.
-fn functions() -> Vec<(&'static str, PathBuf)> {
-    let packages: Vec<String> =
-        FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]).collect();
-    let features: Vec<String> = FUNCTIONS.iter().map(|name| format!("weir-{name}/lambda")).collect();
-    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-    let built = build::executables(&[&["--bins", "--features", &features.join(",")], &packages[..]].concat());
-    let named = |path: PathBuf| Some((FUNCTIONS.into_iter().find(|name| path.ends_with(name))?, path));
-    let found: Vec<_> = built.into_iter().filter_map(named).collect();
-    assert_eq!(found.len(), FUNCTIONS.len(), "cargo named {found:?}");
-    found
 }

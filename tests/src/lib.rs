@@ -2,7 +2,7 @@
 
 pub mod answers;
 pub mod body;
-mod build;
+pub mod build;
 pub mod cloud;
 pub mod fleet;
 pub mod http;
