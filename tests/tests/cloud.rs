@@ -138,7 +138,7 @@ fn series_that_rules_choose_are_in_cloudwatch_too_and_no_others() {
     let Some(cloud) = Cloud::start() else { return };
     let namespace = format!("WeirSeries/{}", std::process::id());
     let parameters = ["Sinks=cloudwatch", &format!("SinkNamespace={namespace}")];
-    let deployed = cloud.deploy("sinks", &parameters);
+    let deployed = deploy(&cloud, "sinks", &parameters);
     cloud.put(&deployed.bucket, "config/sinks.yaml", SINKS);
     // Samples count from when the mapping has looked at the stream for the first time: until then others are sent.
     let found = |name: &str| {
