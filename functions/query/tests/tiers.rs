@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
@@ -161,9 +161,12 @@ impl World {
     async fn ask(&self, text: &str, (start, end, step): (i64, i64, i64), extra: &str) -> Value {
         let query = text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
         let (start, end, step) = (start / 1000, end / 1000, step / 1000);
-        let uri = format!(
-            "/api/v1/query_range?query={query}&start={start}&end={end}&step={step}&nocache=1&explain=1{extra}"
-        );
+        let range = format!("query={query}&start={start}&end={end}&step={step}");
+        self.get(&format!("query_range?{range}&nocache=1&explain=1{extra}")).await
+    }
+
+    async fn get(&self, path_and_query: &str) -> Value {
+        let uri = format!("/api/v1/{path_and_query}");
         let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let body = axum::body::to_bytes(response.into_body(), 64 << 20).await.unwrap();
@@ -265,6 +268,9 @@ async fn a_tier_that_is_asked_for_answers_or_says_why_not() {
         ("sum_over_time(level[2h])", hours, "1d", false),
         ("sum_over_time(level[90m])", hours, "1h", false),
         ("quantile_over_time(0.5, level[2h])", hours, "1m", false),
+        ("quantile_over_time(0.5, level[2h])", hours, "1h", true),
+        ("quantile_over_time(0.5, counter_total[2h])", hours, "1h", false),
+        ("stddev_over_time(counter_total[2h])", hours, "1h", false),
         ("level", (hours.0 + 1000, hours.1, HOUR_MS), "1m", false),
         ("level", hours, "5m", false),
     ] {
@@ -301,12 +307,92 @@ async fn rollups_outlive_samples_exactly_where_they_can_and_approximately_with_a
         assert_same(&left["data"]["result"], &before["data"]["result"], text);
         assert!(left.get("infos").is_none(), "{text}: {left}");
     }
-    for text in ["quantile_over_time(0.5, level[2h])", "changes(level[90m])", "sum_over_time(latency[2h])"] {
+    for text in [
+        "quantile_over_time(0.5, level[90m])",
+        "quantile_over_time(0.5, counter_total[2h])",
+        "changes(level[90m])",
+        "sum_over_time(latency[2h])",
+    ] {
         let left = world.ask(text, range, "").await;
         assert!(left["data"]["result"].as_array().is_some_and(|series| !series.is_empty()), "{text}: {left}");
         assert!(
             left["infos"].to_string().contains("have expired; the last one of each 1m"),
             "{text}: {left}"
         );
+    }
+}
+
+/// Values by series and time.
+type Points = BTreeMap<(String, i64), f64>;
+
+fn points(answer: &Value) -> Points {
+    let mut points = Points::new();
+    for series in answer["data"]["result"].as_array().unwrap() {
+        for point in series["values"].as_array().unwrap() {
+            let at = (point[0].as_f64().unwrap() * 1000.0) as i64;
+            let value = point[1].as_str().unwrap().parse().unwrap();
+            points.insert((series["metric"]["of"].to_string(), at), value);
+        }
+    }
+    points
+}
+
+/// Compares quantiles with those of the samples; both values that one lies between may be off by 2.2 %.
+fn assert_near(answer: &Value, samples: &Points, q: f64, range_ms: i64, windows: &Points, context: &str) {
+    let got = points(answer);
+    assert!(!got.is_empty() && got.keys().eq(windows.keys()), "{context}: {answer}");
+    for ((series, at), value) in got {
+        let own = samples.range((series.clone(), at - range_ms + 1)..=(series.clone(), at));
+        let mut values: Vec<f64> = own.map(|(_, value)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        let rank = q * (values.len() - 1) as f64;
+        let (lower, weight) = (rank.floor() as usize, rank - rank.floor());
+        let parts = [values[lower] * (1.0 - weight), values[(lower + 1).min(values.len() - 1)] * weight];
+        let (want, allowed) = (parts[0] + parts[1], 0.0218 * (parts[0].abs() + parts[1].abs()) + 1e-9);
+        assert!((value - want).abs() <= allowed, "{context}: {series} at {at} is {value}, exactly {want}");
+    }
+}
+
+#[tokio::test]
+async fn quantiles_from_rollups_are_off_by_no_more_than_they_say_while_samples_are_there_and_after() {
+    let seed = seed();
+    eprintln!("WEIR_SEED={seed}");
+    let mut world = World::new(seed).await;
+    world.fill().await;
+    world.clock.advance((DAYS + 1) * DAY_MS);
+    // Rolled up twice, since some samples come late.
+    for _ in 0..2 {
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
+        world.late().await;
+    }
+    world.lake.compact(CompactMode::Full).await.unwrap();
+    world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
+    let all =
+        world.get(&format!("query?query=level[5d]&time={}&tier=raw", BASE_MS / 1000 + DAYS * 86_400)).await;
+    let samples = points(&all);
+    let mut asked = Vec::new();
+    for (tier, unit) in [("1h", HOUR_MS), ("1d", DAY_MS)] {
+        for q in [0.0, 0.01, 0.5, 0.9, 0.99, 1.0] {
+            let range_ms = unit * (1 + world.random.below(3) as i64);
+            let steps = (BASE_MS + unit, BASE_MS + DAYS * DAY_MS, unit);
+            let text = format!("quantile_over_time({q}, level[{}s])", range_ms / 1000);
+            let unasked = world.ask(&text, steps, "").await;
+            assert!(unasked.get("infos").is_none(), "samples are there: {unasked}");
+            let windows = points(&unasked);
+            let rolled = world.ask(&text, steps, &format!("&tier={tier}")).await;
+            assert!(rolled["infos"].to_string().contains("off by 2.2 %"), "{rolled}");
+            assert_near(&rolled, &samples, q, range_ms, &windows, &text);
+            asked.push((text, steps, q, range_ms, windows));
+        }
+    }
+    let ages = Ages { raw_ms: Some(HOUR_MS), ..Ages::default() };
+    let policy = RetentionPolicy { classes: Vec::new(), default: ages };
+    world.lake.set_retention(None, &policy, "test").await.unwrap();
+    world.lake.expire(world.clock.now_ms()).await.unwrap();
+    for (text, steps, q, range_ms, windows) in asked {
+        let left = world.ask(&text, steps, "").await;
+        assert!(left["infos"].to_string().contains("off by 2.2 %"), "{left}");
+        assert_near(&left, &samples, q, range_ms, &windows, &text);
     }
 }

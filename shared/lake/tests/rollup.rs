@@ -10,10 +10,12 @@ mod rollup {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use weir_lake::{CompactMode, Incoming, Lake, LakeError, LakeOptions, RollupWish, Selection, TierWish};
+    use weir_lake::{
+        CompactMode, Incoming, Lake, LakeError, LakeOptions, RollupWish, Selection, SeriesInfo, TierWish,
+    };
     use weir_model::{
-        Aggregate, Batch, FloatSample, Histogram, HistogramSample, Interval, Labels, MetricKind, Record,
-        STALE_NAN, Samples, Temporality, TenantId, Tier, is_stale_nan,
+        Aggregate, Batch, FloatSample, Histogram, HistogramSample, Interval, Intervals, Labels, MatchOp,
+        Matcher, MetricKind, Record, STALE_NAN, Samples, Temporality, TenantId, Tier, is_stale_nan,
     };
     use weir_platform::{Clock, ManualClock, SequenceNumber, ShardId};
 
@@ -83,6 +85,17 @@ mod rollup {
         Selection { matchers, start_ms, end_ms, max_series, bypass_cache }
     }
 
+    /// Those that are kept of counters, too.
+    const OF_ALL: [Aggregate; 7] = [
+        Aggregate::Last,
+        Aggregate::Count,
+        Aggregate::Sum,
+        Aggregate::Min,
+        Aggregate::Max,
+        Aggregate::First,
+        Aggregate::Resets,
+    ];
+
     fn wish(tier: Tier, aggregates: &[Aggregate]) -> TierWish {
         TierWish { grid_ms: tier.width_ms(), aggregates: aggregates.to_vec(), tier: Some(tier) }
     }
@@ -116,7 +129,7 @@ mod rollup {
         by_end.into_iter().map(interval).collect()
     }
 
-    fn assert_close(got: &[Interval], want: &[Interval], context: &str) {
+    fn assert_close(got: &[Interval], want: &[Interval], has_squares: bool, context: &str) {
         assert_eq!(got.len(), want.len(), "{context}: {got:?}\n{want:?}");
         for (a, b) in got.iter().zip(want) {
             let near = |x: f64, y: f64| (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0);
@@ -126,7 +139,7 @@ mod rollup {
                 ("sum", a.sum, b.sum),
                 ("min", a.min, b.min),
                 ("max", a.max, b.max),
-                ("squares", a.squares, b.squares),
+                ("squares", a.squares, if has_squares { b.squares } else { a.squares }),
                 ("first", a.first, b.first),
                 ("last", a.last, b.last),
                 ("resets", a.resets, b.resets),
@@ -136,57 +149,75 @@ mod rollup {
         }
     }
 
+    /// Distributions that are told are those of the samples, and the others follow.
+    fn assert_distributed(intervals: &Intervals, samples: &Samples, tier: Tier, context: &str) {
+        for interval in &intervals.floats {
+            let rows = samples.timestamps.iter().zip(&samples.values);
+            let own = rows.filter(|(t, v)| tier.interval_end(**t) == interval.end_ms && !is_stale_nan(**v));
+            let want = Histogram::of_values(own.map(|(_, v)| *v));
+            let told = intervals.distributions.iter().find(|(end_ms, _)| *end_ms == interval.end_ms);
+            assert!(told.is_some() || interval.tells_distribution(), "{context}: {interval:?}");
+            assert!(told.is_none_or(|(_, told)| told.same_data(&want)), "{context}: {told:?}, not {want:?}");
+        }
+    }
+
     /// Compares every tier with the samples over a range of days.
     async fn check(lake: &Lake, start_ms: i64, end_ms: i64, context: &str) -> usize {
-        let tenant = TenantId::default();
-        let raw = lake.select(&tenant, &within(start_ms + 1, end_ms)).await.unwrap();
         let mut answered = 0;
         for tier in Tier::ALL {
             if start_ms % tier.width_ms() != 0 || end_ms % tier.width_ms() != 0 {
                 continue;
             }
-            let range = within(start_ms + 1, end_ms);
-            let Some(rolled) = lake.select_tier(&tenant, &range, &wish(tier, &Aggregate::ALL)).await.unwrap()
-            else {
-                continue;
-            };
-            let last = lake.select_tier(&tenant, &range, &wish(tier, &[])).await.unwrap().unwrap();
-            answered += 1;
             let context = format!("{context}, tier {}", tier.name());
-            let (mut of_raw, mut of_tier, mut of_last) = (raw.reader(), rolled.reader(), last.reader());
-            let (mut samples, mut intervals, mut lasts) =
-                (Samples::default(), Vec::new(), Samples::default());
-            assert_eq!(rolled.series().len(), last.series().len(), "{context}");
-            for (at, info) in raw.series().iter().enumerate() {
-                of_raw.read(at, &mut samples).unwrap();
-                let Some(place) = rolled
-                    .series()
-                    .iter()
-                    .position(|other| (&other.labels, other.temporality) == (&info.labels, info.temporality))
-                else {
-                    assert!(samples.is_empty(), "{context}: {} is missing", info.labels);
-                    continue;
-                };
-                of_tier.read_intervals(place, &mut intervals).unwrap();
-                assert_close(&intervals, &recomputed(&samples, tier), &format!("{context}, {}", info.labels));
-                of_last.read_last(place, &mut lasts).unwrap();
-                let mut end = tier.interval_end(start_ms + 1);
-                while end <= end_ms {
-                    let newest = |s: &Samples| {
-                        let n = s.timestamps.partition_point(|t| *t <= end);
-                        n.checked_sub(1).map(|at| (s.timestamps[at], s.values[at].to_bits()))
-                    };
-                    assert_eq!(
-                        newest(&lasts),
-                        newest(&samples),
-                        "{context}: newest of {} at {end}",
-                        info.labels
-                    );
-                    end += tier.width_ms();
-                }
-            }
+            let mut range = within(start_ms + 1, end_ms);
+            let found = check_tier(lake, &range, &wish(tier, &OF_ALL), &context).await;
+            answered += usize::from(found);
+            range.matchers = vec![Matcher::new("__name__", MatchOp::NotEqual, "counter_total").unwrap()];
+            let all: Vec<_> = Aggregate::ALL.into_iter().filter(|a| a.is_of(tier)).collect();
+            assert!(check_tier(lake, &range, &wish(tier, &all), &context).await || !found, "{context}");
         }
         answered
+    }
+
+    /// Compares a tier with the samples; false if it is not there.
+    async fn check_tier(lake: &Lake, range: &Selection, wish: &TierWish, context: &str) -> bool {
+        let tenant = TenantId::default();
+        let tier = wish.tier.unwrap();
+        let raw = lake.select(&tenant, range).await.unwrap();
+        let Some(rolled) = lake.select_tier(&tenant, range, wish).await.unwrap() else { return false };
+        let only_last = TierWish { aggregates: Vec::new(), ..wish.clone() };
+        let last = lake.select_tier(&tenant, range, &only_last).await.unwrap().unwrap();
+        let (mut of_raw, mut of_tier, mut of_last) = (raw.reader(), rolled.reader(), last.reader());
+        let (mut samples, mut intervals, mut lasts) =
+            (Samples::default(), Intervals::default(), Samples::default());
+        assert_eq!(rolled.series().len(), last.series().len(), "{context}");
+        let has = |aggregate| wish.aggregates.contains(&aggregate);
+        for (at, info) in raw.series().iter().enumerate() {
+            let context = format!("{context}, {}", info.labels);
+            of_raw.read(at, &mut samples).unwrap();
+            let same =
+                |other: &SeriesInfo| (&other.labels, other.temporality) == (&info.labels, info.temporality);
+            let Some(place) = rolled.series().iter().position(same) else {
+                assert!(samples.is_empty(), "{context} is missing");
+                continue;
+            };
+            of_tier.read_intervals(place, &mut intervals).unwrap();
+            assert_close(&intervals.floats, &recomputed(&samples, tier), has(Aggregate::Squares), &context);
+            if has(Aggregate::Distribution) {
+                assert_distributed(&intervals, &samples, tier, &context);
+            }
+            of_last.read_last(place, &mut lasts).unwrap();
+            let mut end = tier.interval_end(range.start_ms);
+            while end <= range.end_ms {
+                let newest = |s: &Samples| {
+                    let n = s.timestamps.partition_point(|t| *t <= end);
+                    n.checked_sub(1).map(|at| (s.timestamps[at], s.values[at].to_bits()))
+                };
+                assert_eq!(newest(&lasts), newest(&samples), "{context}: newest at {end}");
+                end += tier.width_ms();
+            }
+        }
+        true
     }
 
     /// Some days of random samples: counters with resets, gauges, changes, gaps, markers, repeats.

@@ -5,7 +5,7 @@
 //! query holds the samples of a few series, never those of all.
 
 use async_trait::async_trait;
-use weir_model::{Aggregate, Interval, Labels, Matcher, MetricKind, Samples, Temporality};
+use weir_model::{Aggregate, Intervals, Labels, Matcher, MetricKind, Samples, Temporality};
 
 /// One selector's wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +111,7 @@ pub trait SeriesReader: Send {
     ///
     /// # Errors
     /// [`StorageError::Unavailable`] when stored bytes are damaged, or when the set has samples.
-    fn read_intervals(&mut self, index: usize, into: &mut Vec<Interval>) -> Result<(), StorageError> {
+    fn read_intervals(&mut self, index: usize, into: &mut Intervals) -> Result<(), StorageError> {
         into.clear();
         Err(StorageError::Unavailable(format!("series {index} has samples, not intervals").into()))
     }

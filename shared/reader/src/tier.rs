@@ -1,7 +1,7 @@
 //! Selections that read rollups where these give the same answers as samples.
 
 use weir_lake::{Selection, TierReader, TierSelection, TierWish};
-use weir_model::{Interval, Samples, Tier};
+use weir_model::{Intervals, Samples, Tier};
 use weir_promql::{
     Instead, SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, StorageError,
 };
@@ -61,7 +61,8 @@ impl TenantStorage {
         match (tier, &found) {
             (Some(tier), None) => Err(StorageError::Limit(format!(
                 "tier {} cannot answer this: that takes a function that works on rollups; a start, step, range \
-                 and offset that are multiples of the tier; series of floats; and days that are rolled up. \
+                 and offset that are multiples of the tier; series of floats, and no counters where their spread is \
+                 asked for, which no tier of minutes keeps; and days that are rolled up. \
                  Leave out the parameter \"tier\", and samples are read where they are needed",
                 tier.name()
             ))),
@@ -108,7 +109,7 @@ impl SeriesReader for Reader<'_> {
         self.0.read_last(index, into).map_err(storage_error)
     }
 
-    fn read_intervals(&mut self, index: usize, into: &mut Vec<Interval>) -> Result<(), StorageError> {
+    fn read_intervals(&mut self, index: usize, into: &mut Intervals) -> Result<(), StorageError> {
         self.0.read_intervals(index, into).map_err(storage_error)
     }
 }

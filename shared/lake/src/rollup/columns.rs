@@ -1,13 +1,15 @@
 //! Samples to intervals, and intervals to one column of samples per aggregate and back.
 //!
-//! What follows from the last sample and the number of samples is not stored: a sum that is their product, a
-//! minimum or maximum that is the last value, a first sample that is also the last one, and zeros. A series
-//! that stands still, or has one sample an interval, costs one column.
+//! What follows from the rest is not stored: a first sample that is also the last one, a minimum or maximum that is
+//! the first or last value, a sum that is last value times count, zeros, and the distribution of values that lie
+//! within one bucket's width. A series that stands still, or has one sample an interval, costs one column. Running
+//! totals have neither squares nor distributions.
 
 use std::sync::Arc;
 
 use weir_model::{
-    Aggregate, Histogram, Interval, STALE_NAN, Samples, Temporality, Tier, UniqueSet, is_stale_nan, kahan_add,
+    Aggregate, Histogram, Interval, Intervals, STALE_NAN, Samples, Temporality, Tier, UniqueSet,
+    is_stale_nan, kahan_add,
 };
 
 use crate::merge;
@@ -21,12 +23,15 @@ pub(crate) struct Rolled {
     pub last: Samples,
     /// What the histograms and sets of each interval add up to, at the interval's end.
     pub sums: Samples,
+    /// The distribution of the floats of each interval, at its end; none of running totals, and by the minute.
+    pub distributions: Vec<(i64, Arc<Histogram>)>,
+    is_total: bool,
 }
 
 impl Rolled {
-    /// Rolls up samples.
-    pub(crate) fn of(samples: &Samples, tier: Tier) -> Self {
-        let mut rolled = Self::default();
+    /// Rolls up samples, which may be running totals.
+    pub(crate) fn of(samples: &Samples, tier: Tier, is_total: bool) -> Self {
+        let mut rolled = Self { is_total, ..Self::default() };
         intervals(&samples.timestamps, &samples.values, tier, &mut rolled.intervals);
         rolled.add_others(samples, tier);
         rolled
@@ -34,7 +39,14 @@ impl Rolled {
 
     /// The same samples in a coarser tier.
     pub(crate) fn coarser(&self, samples: &Samples, tier: Tier) -> Self {
-        let mut rolled = Self { intervals: coarsen(&self.intervals, tier), ..Self::default() };
+        let (intervals, is_total) = (coarsen(&self.intervals, tier), self.is_total);
+        let mut rolled = Self { intervals, is_total, ..Self::default() };
+        if self.distributions.is_empty() && !is_total {
+            distributions(&samples.timestamps, &samples.values, tier, &mut rolled.distributions);
+        }
+        for (at, distribution) in &self.distributions {
+            add_to(&mut rolled.distributions, tier.interval_end(*at), distribution, Histogram::add_values);
+        }
         rolled.add_others(samples, tier);
         rolled
     }
@@ -89,6 +101,15 @@ impl Rolled {
     /// Replaces `into` by the column of an aggregate.
     pub(crate) fn column(&self, aggregate: Aggregate, into: &mut Samples) {
         into.clear();
+        if aggregate == Aggregate::Distribution {
+            let told = self.intervals.iter().map(Interval::tells_distribution);
+            let untold = self.distributions.iter().zip(told).filter(|(_, told)| !told);
+            into.histograms.extend(untold.map(|(distribution, _)| distribution.clone()));
+            return;
+        }
+        if self.is_total && !aggregate.is_of_totals() {
+            return;
+        }
         for interval in &self.intervals {
             if let Some((at, value)) = stored(interval, aggregate) {
                 into.timestamps.push(at);
@@ -122,14 +143,40 @@ fn add_histograms(sum: &mut Histogram, value: &Histogram) {
 
 /// Appends the intervals of floats, which ascend by time.
 pub(crate) fn intervals(timestamps: &[i64], values: &[f64], tier: Tier, into: &mut Vec<Interval>) {
-    let mut at = 0;
-    while at < timestamps.len() {
-        let end_ms = tier.interval_end(timestamps[at]);
-        let length = timestamps[at..].iter().take_while(|t| **t <= end_ms).count().max(1);
-        let (ts, vs) = (&timestamps[at..at + length], &values[at..at + length]);
-        into.extend(interval(end_ms, ts, vs));
-        at += length;
+    into.extend(
+        by_interval(timestamps, values, tier).filter_map(|(end_ms, ts, vs)| interval(end_ms, ts, vs)),
+    );
+}
+
+/// Appends the distributions of those intervals.
+pub(crate) fn distributions(
+    timestamps: &[i64],
+    values: &[f64],
+    tier: Tier,
+    into: &mut Vec<(i64, Arc<Histogram>)>,
+) {
+    for (end_ms, _, values) in by_interval(timestamps, values, tier) {
+        let mut real = values.iter().copied().filter(|value| !is_stale_nan(*value)).peekable();
+        if real.peek().is_some() {
+            into.push((end_ms, Arc::new(Histogram::of_values(real))));
+        }
     }
+}
+
+/// The floats of each interval, with its end.
+fn by_interval<'s>(
+    timestamps: &'s [i64],
+    values: &'s [f64],
+    tier: Tier,
+) -> impl Iterator<Item = (i64, &'s [i64], &'s [f64])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let end_ms = tier.interval_end(*timestamps.get(at)?);
+        let length = timestamps[at..].iter().take_while(|t| **t <= end_ms).count().max(1);
+        let own = at..at + length;
+        at = own.end;
+        Some((end_ms, &timestamps[own.clone()], &values[own]))
+    })
 }
 
 fn interval(end_ms: i64, timestamps: &[i64], values: &[f64]) -> Option<Interval> {
@@ -194,31 +241,41 @@ fn stored(interval: &Interval, aggregate: Aggregate) -> Option<(i64, f64)> {
         Aggregate::Last => Some((interval.last_ms, interval.last)),
         Aggregate::Count => unless(1.0, count),
         Aggregate::Sum => unless(count * interval.last, interval.sum),
-        Aggregate::Min => unless(interval.last, interval.min),
-        Aggregate::Max => unless(interval.last, interval.max),
+        Aggregate::Min => unless(extremes(interval).0, interval.min),
+        Aggregate::Max => unless(extremes(interval).1, interval.max),
         Aggregate::Squares => unless(0.0, interval.squares),
         Aggregate::First => (interval.count > 1).then_some((interval.first_ms, interval.first)),
         Aggregate::Resets => unless(0.0, interval.resets),
+        // No float.
+        Aggregate::Distribution => None,
     }
 }
 
+/// The lesser and the greater one of first and last value.
+fn extremes(interval: &Interval) -> (f64, f64) {
+    let (first, last) = (interval.first, interval.last);
+    (
+        if first < last || last.is_nan() { first } else { last },
+        if first > last || last.is_nan() { first } else { last },
+    )
+}
+
 /// Appends the intervals that columns say; what a column does not say is derived. The columns of
-/// [`Aggregate::Last`] and [`Aggregate::Count`] must be there.
-pub(crate) fn from_columns(columns: &[(Aggregate, Samples)], tier: Tier, into: &mut Vec<Interval>) {
-    let Some((_, last)) = columns.iter().find(|(aggregate, _)| *aggregate == Aggregate::Last) else { return };
-    let from = into.len();
+/// [`Aggregate::Last`] and [`Aggregate::Count`] must be there, and [`Aggregate::First`] beside a minimum or maximum.
+pub(crate) fn from_columns(columns: &[(Aggregate, Samples)], tier: Tier, into: &mut Intervals) {
+    use Aggregate as A;
+    let of = |wanted| columns.iter().find(|(aggregate, _)| *aggregate == wanted).map(|(_, column)| column);
+    let Some(last) = of(A::Last) else { return };
+    let from = into.floats.len();
     for (at, value) in last.timestamps.iter().zip(&last.values) {
         if !is_stale_nan(*value) {
-            into.push(Interval::of(tier.interval_end(*at), *at, *value));
+            into.floats.push(Interval::of(tier.interval_end(*at), *at, *value));
         }
     }
-    let added = &mut into[from..];
-    // The count first: the sum follows from it.
-    for wanted in Aggregate::ALL {
-        let Some((_, column)) = columns.iter().find(|(aggregate, _)| *aggregate == wanted) else { continue };
-        if wanted == Aggregate::Last {
-            continue;
-        }
+    let added = &mut into.floats[from..];
+    // The count before the sum and the first sample before the extremes, which follow from them.
+    for wanted in [A::Count, A::First, A::Sum, A::Min, A::Max, A::Squares, A::Resets] {
+        let Some(column) = of(wanted) else { continue };
         let mut place = 0;
         for (at, value) in column.timestamps.iter().zip(&column.values) {
             let end_ms = tier.interval_end(*at);
@@ -227,19 +284,25 @@ pub(crate) fn from_columns(columns: &[(Aggregate, Samples)], tier: Tier, into: &
             }
             let Some(interval) = added.get_mut(place).filter(|i| i.end_ms == end_ms) else { continue };
             match wanted {
-                Aggregate::Last => {}
-                Aggregate::Count => {
+                A::Last | A::Distribution => {}
+                A::Count => {
                     interval.count = *value as u64;
                     interval.sum = *value * interval.last;
                 }
-                Aggregate::Sum => interval.sum = *value,
-                Aggregate::Min => interval.min = *value,
-                Aggregate::Max => interval.max = *value,
-                Aggregate::Squares => interval.squares = *value,
-                Aggregate::First => (interval.first_ms, interval.first) = (*at, *value),
-                Aggregate::Resets => interval.resets = *value,
+                A::Sum => interval.sum = *value,
+                A::Min => interval.min = *value,
+                A::Max => interval.max = *value,
+                A::Squares => interval.squares = *value,
+                A::First => {
+                    (interval.first_ms, interval.first) = (*at, *value);
+                    (interval.min, interval.max) = extremes(interval);
+                }
+                A::Resets => interval.resets = *value,
             }
         }
+    }
+    if let Some(column) = of(A::Distribution) {
+        into.distributions.extend(column.histograms.iter().cloned());
     }
 }
 
@@ -273,24 +336,52 @@ mod tests {
         format!("{a:?}") == format!("{b:?}")
     }
 
+    fn columns_of(rolled: &Rolled) -> Vec<(Aggregate, Samples)> {
+        let column = |aggregate| {
+            let mut column = Samples::default();
+            rolled.column(aggregate, &mut column);
+            (aggregate, column)
+        };
+        Aggregate::ALL.into_iter().map(column).collect()
+    }
+
     proptest! {
         #[test]
         fn columns_give_back_the_intervals(samples in samples()) {
-            let rolled = Rolled::of(&samples, Tier::Minute);
-            let column = |aggregate| {
-                let mut column = Samples::default();
-                rolled.column(aggregate, &mut column);
-                (aggregate, column)
-            };
-            let columns: Vec<_> = Aggregate::ALL.into_iter().map(column).collect();
-            let mut back = Vec::new();
-            from_columns(&columns, Tier::Minute, &mut back);
-            prop_assert!(same(&back, &rolled.intervals), "{back:?}\n{:?}", rolled.intervals);
+            let rolled = Rolled::of(&samples, Tier::Minute, false);
+            let mut back = Intervals::default();
+            from_columns(&columns_of(&rolled), Tier::Minute, &mut back);
+            prop_assert!(same(&back.floats, &rolled.intervals), "{back:?}\n{:?}", rolled.intervals);
+        }
+
+        #[test]
+        fn distributions_of_hours_and_days_are_those_of_their_samples(samples in samples()) {
+            // Of a day that begins in the middle of the samples.
+            let hours = Rolled::of(&samples, Tier::Minute, false).coarser(&samples, Tier::Hour);
+            let days = hours.coarser(&samples, Tier::Day);
+            for (tier, rolled) in [(Tier::Hour, &hours), (Tier::Day, &days)] {
+                let mut back = Intervals::default();
+                from_columns(&columns_of(rolled), tier, &mut back);
+                let mut told = 0;
+                prop_assert_eq!(rolled.distributions.len(), rolled.intervals.len());
+                for (interval, (end_ms, distribution)) in rolled.intervals.iter().zip(&rolled.distributions) {
+                    prop_assert_eq!(interval.end_ms, *end_ms);
+                    let own = samples.timestamps.iter().zip(&samples.values)
+                        .filter(|(t, v)| tier.interval_end(**t) == *end_ms && !is_stale_nan(**v));
+                    let want = Histogram::of_values(own.map(|(_, v)| *v));
+                    prop_assert!(want.same_data(distribution), "{want:?}\n{distribution:?}");
+                    let stored = back.distributions.iter().find(|(at, _)| at == end_ms);
+                    prop_assert_eq!(stored.is_none(), interval.tells_distribution());
+                    prop_assert!(stored.is_none_or(|(_, stored)| want.same_data(stored)));
+                    told += usize::from(stored.is_none());
+                }
+                prop_assert_eq!(back.distributions.len() + told, rolled.intervals.len());
+            }
         }
 
         #[test]
         fn intervals_say_what_the_samples_say(samples in samples()) {
-            let rolled = Rolled::of(&samples, Tier::Minute);
+            let rolled = Rolled::of(&samples, Tier::Minute, false);
             for interval in &rolled.intervals {
                 let rows: Vec<(i64, f64)> = samples.timestamps.iter().copied().zip(samples.values.iter().copied())
                     .filter(|(t, v)| *t > interval.end_ms - 60_000 && *t <= interval.end_ms && !is_stale_nan(*v))
@@ -324,7 +415,7 @@ mod tests {
         }
         push_float(&mut samples, 70_000, 3.0);
         push_float(&mut samples, 80_000, STALE_NAN);
-        let rolled = Rolled::of(&samples, Tier::Minute);
+        let rolled = Rolled::of(&samples, Tier::Minute, false);
         let mut column = Samples::default();
         let mut lengths = Vec::new();
         for aggregate in Aggregate::ALL {
@@ -333,5 +424,20 @@ mod tests {
         }
         let stored: Vec<_> = lengths.into_iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!(stored, [("last", 3), ("count", 1), ("first", 1)]);
+    }
+
+    #[test]
+    fn of_a_rising_total_neither_extremes_nor_squares_nor_distributions_are_stored() {
+        let mut samples = Samples::default();
+        (1..=60).for_each(|at| push_float(&mut samples, at * 15_000, (at * at) as f64));
+        for (is_total, want) in [
+            (true, &["last", "count", "sum", "first"][..]),
+            (false, &["last", "count", "sum", "squares", "first", "distribution"]),
+        ] {
+            let rolled = Rolled::of(&samples, Tier::Minute, is_total).coarser(&samples, Tier::Hour);
+            let stored: Vec<_> =
+                columns_of(&rolled).into_iter().filter(|c| !c.1.is_empty()).map(|c| c.0.name()).collect();
+            assert_eq!(stored, want);
+        }
     }
 }

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{Aggregate, Interval, Samples, Temporality, TenantId, Tier};
+use weir_model::{Aggregate, Intervals, Samples, Temporality, TenantId, Tier, is_running_total};
 
-use super::columns::{from_columns, intervals};
+use super::columns::{distributions, from_columns, intervals};
 use super::cover::generations;
 use super::{DAY_MS, day_of, partition_days, place};
 use crate::error::LakeError;
@@ -45,6 +45,8 @@ pub struct TierSelection {
     approximate: bool,
     series: Vec<SeriesInfo>,
     stretches: Vec<Stretch>,
+    /// True when distributions were wished for.
+    distributes: bool,
 }
 
 /// Some days in a row that are read alike.
@@ -133,7 +135,7 @@ impl TierReader<'_> {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] when stored bytes are damaged.
-    pub fn read_intervals(&mut self, index: usize, into: &mut Vec<Interval>) -> Result<(), LakeError> {
+    pub fn read_intervals(&mut self, index: usize, into: &mut Intervals) -> Result<(), LakeError> {
         into.clear();
         let tier = self.selection.tier;
         for (stretch, readers) in self.selection.stretches.iter().zip(&mut self.readers) {
@@ -148,7 +150,11 @@ impl TierReader<'_> {
             if stretch.of_tier {
                 from_columns(&self.columns, tier, into);
             } else if let Some((_, samples)) = self.columns.first() {
-                intervals(&samples.timestamps, &samples.values, tier, into);
+                let (timestamps, values) = (&samples.timestamps, &samples.values);
+                intervals(timestamps, values, tier, &mut into.floats);
+                if self.selection.distributes {
+                    distributions(timestamps, values, tier, &mut into.distributions);
+                }
             }
         }
         Ok(())
@@ -208,14 +214,20 @@ impl Known<'_> {
     }
 }
 
-/// The coarsest tier that gives the answers of samples, with the days to read from it.
+/// The coarsest tier that gives the answers of samples, with the days to read from it. Distributions, which do not
+/// quite, are read where a tier is asked for or samples have expired.
 fn exact(
     known: &Known<'_>,
     wish: &TierWish,
     days: &std::ops::RangeInclusive<i64>,
 ) -> Option<(Tier, Vec<DayRun>)> {
+    let is_rough = wish.aggregates.contains(&Aggregate::Distribution) && wish.tier.is_none();
+    if is_rough && !known.has_expired(*days.start()) {
+        return None;
+    }
     let fits = |tier: &Tier| {
         wish.tier.is_none_or(|only| only == *tier)
+            && wish.aggregates.iter().all(|aggregate| aggregate.is_of(*tier))
             && wish.grid_ms > 0
             && wish.grid_ms % tier.width_ms() == 0
             && days.clone().any(|day| known.blocks.rolled(*tier, day).is_some())
@@ -232,7 +244,8 @@ fn exact(
             match known.blocks.rolled(tier, day) {
                 // What is left of expired samples says less than their rollup.
                 Some(made_of) => {
-                    known.has_expired(day) || generation.is_none_or(|generation| made_of >= generation)
+                    let is_current = generation.is_none_or(|generation| made_of >= generation);
+                    known.has_expired(day) || (is_current && !is_rough)
                 }
                 // A day without samples is as well read from the tier.
                 None => generation.is_none() && before.unwrap_or(true),
@@ -326,8 +339,10 @@ fn plans(
             true => &[Aggregate::Last][..],
             false => &[Aggregate::Last, Aggregate::Count][..],
         };
+        let extremes = aggregates.iter().any(|a| matches!(a, Aggregate::Min | Aggregate::Max));
+        let follows = (extremes && !aggregates.contains(&Aggregate::First)).then_some(&Aggregate::First);
         let others = aggregates.iter().filter(|aggregate| !always.contains(aggregate));
-        for aggregate in always.iter().chain(others) {
+        for aggregate in always.iter().chain(follows).chain(others) {
             plans.push(part(*aggregate, blocks_of_tier(blocks, tier, *aggregate, range)));
         }
     }
@@ -426,7 +441,12 @@ impl Lake {
                 limit,
             });
         }
-        Ok(Some(TierSelection { tier, approximate: false, series, stretches }))
+        let is_total = |s: &SeriesInfo| is_running_total(s.labels.metric_name(), s.kind, s.temporality);
+        if !aggregates.iter().all(|aggregate| aggregate.is_of_totals()) && series.iter().any(is_total) {
+            return Ok(None);
+        }
+        let distributes = aggregates.contains(&Aggregate::Distribution);
+        Ok(Some(TierSelection { tier, approximate: false, series, stretches, distributes }))
     }
 }
 

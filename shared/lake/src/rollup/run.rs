@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use weir_model::{Aggregate, LabelsRef, Samples, SeriesId, Temporality, TenantId, Tier};
+use weir_model::{
+    Aggregate, LabelsRef, MetricKind, Samples, SeriesId, Temporality, TenantId, Tier, is_running_total,
+};
 
 use super::columns::Rolled;
 use super::{DAY_MS, day_of, partition_days, place};
@@ -341,9 +343,12 @@ impl Lake {
         let (mut samples, mut column) = (Samples::default(), Samples::default());
         for group in &order.groups[groups] {
             let members = &order.members[group.clone()];
-            let Some(info) = members.first().map(|(input, series)| info(inputs, *input, *series)) else {
-                continue;
-            };
+            let mut infos = members.iter().map(|(input, series)| info(inputs, *input, *series));
+            let Some(info) = infos.next() else { continue };
+            // Declared once is declared.
+            let kinds = [info.kind].into_iter().chain(infos.map(|info| info.kind));
+            let kind = kinds.into_iter().find(|kind| *kind != MetricKind::Unknown).unwrap_or_default();
+            let is_total = is_running_total(info.labels.metric_name(), kind, info.temporality);
             let floor = renewal.floors.of(info.labels.borrowed());
             let mut new: Vec<(usize, Rolled)> = Vec::new();
             let mut kept: BTreeMap<(Tier, Aggregate), Samples> = BTreeMap::new();
@@ -356,7 +361,7 @@ impl Lake {
                     }
                     Input::Day(day) if !renewal.renews(day, floor) => {}
                     Input::Day(day) => {
-                        let minutes = Rolled::of(&samples, Tier::Minute);
+                        let minutes = Rolled::of(&samples, Tier::Minute, is_total);
                         let hours = minutes.coarser(&samples, Tier::Hour);
                         let day_long = hours.coarser(&samples, Tier::Day);
                         for (tier, rolled) in Tier::ALL.into_iter().zip([minutes, hours, day_long]) {
@@ -370,7 +375,7 @@ impl Lake {
             let entry = SeriesEntry {
                 id: SeriesId::of(info.labels.borrowed(), info.temporality),
                 labels: info.labels.borrowed(),
-                kind: info.kind,
+                kind,
                 temporality: info.temporality,
                 unit: "",
             };

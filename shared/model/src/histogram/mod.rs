@@ -15,6 +15,7 @@ mod quantile;
 mod reset;
 mod sum;
 mod trim;
+mod values;
 
 pub use arithmetic::{IncompatibleBuckets, Reconciled};
 pub use buckets::{Bucket, BucketSide};
@@ -25,6 +26,7 @@ pub use kahan::kahan_add;
 pub use quantile::NanEffect;
 pub use sum::HistogramSum;
 pub use trim::Keep;
+pub(crate) use values::SCHEMA as VALUES_SCHEMA;
 
 /// The coarsest standard schema.
 pub const SCHEMA_MIN: i32 = -4;

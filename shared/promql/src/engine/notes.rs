@@ -31,6 +31,7 @@ pub(crate) enum Note {
     CounterResetCollision { operation: &'static str },
     MismatchedCustomBuckets { operation: &'static str },
     StartOverlaps { metric: String },
+    QuantileOfRollup { error: Bits },
 }
 
 /// The bits of a float, so that notes can be ordered.
@@ -227,6 +228,13 @@ impl Note {
                 true,
                 format!(
                     "sample has start time that overlaps with previous sample timestamp for metric {metric:?}"
+                ),
+            ),
+            Self::QuantileOfRollup { error } => (
+                false,
+                format!(
+                    "quantiles are of distributions that rollups keep; the values they lie between may be off by {} %",
+                    ShortFloat((f64::from_bits(error.0) * 1000.0).ceil() / 10.0)
                 ),
             ),
             Self::MismatchedCustomBuckets { operation } => {

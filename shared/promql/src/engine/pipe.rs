@@ -1,7 +1,7 @@
 //! Pipelines: a selector or subquery, functions of its windows and of its values, evaluated one series at a
 //! time over all steps, so that no more than one series per thread is unpacked at once.
 
-use weir_model::{Interval, Labels, Samples, Temporality};
+use weir_model::{Intervals, Labels, Samples, Temporality};
 
 use super::column::{Column, Scalars, Series};
 use super::error::QueryError;
@@ -163,7 +163,7 @@ impl Pipe<'_> {
                     pipe,
                     input,
                     samples: Samples::default(),
-                    intervals: Vec::new(),
+                    intervals: Intervals::default(),
                     scratch: Vec::new(),
                     counter: CounterCheck::default(),
                     ledger,
@@ -187,7 +187,7 @@ pub(crate) enum Worker<'w> {
         pipe: &'w Windows<'w>,
         input: Input<'w>,
         samples: Samples,
-        intervals: Vec<Interval>,
+        intervals: Intervals,
         scratch: Vec<usize>,
         counter: CounterCheck,
         ledger: &'w Ledger,
@@ -246,8 +246,8 @@ impl Worker<'_> {
                 let (temporality, metric) = match input {
                     Input::Stored(reader, set) if set.has_intervals() => {
                         reader.read_intervals(index, intervals)?;
-                        pipe.meter.read(started, intervals.len());
-                        ledger.read(intervals.len())?;
+                        pipe.meter.read(started, intervals.floats.len());
+                        ledger.read(intervals.floats.len())?;
                         let series = &set.series()[index];
                         (series.temporality, series.labels.metric_name())
                     }
@@ -282,7 +282,11 @@ impl Worker<'_> {
                 };
                 let rolled = matches!(input, Input::Stored(_, set) if set.has_intervals());
                 if rolled {
-                    rolled::fill(intervals, pipe.function, temporality, &context, out)?;
+                    if pipe.function == RangeFunction::Quantile {
+                        rolled::quantiles(intervals, &pipe.args, &mut context, out)?;
+                    } else {
+                        rolled::fill(&intervals.floats, pipe.function, temporality, &context, out)?;
+                    }
                 } else {
                     windows(pipe, samples, temporality, scratch, &mut context, out)?;
                 }
@@ -291,7 +295,7 @@ impl Worker<'_> {
                     counter.check(metric, pipe.position, out, notes);
                 }
                 if pipe.meter.counts_steps() && rolled {
-                    rolled::each(intervals, &pipe.grid, &pipe.spec, ledger, |w| {
+                    rolled::each(&intervals.floats, &pipe.grid, &pipe.spec, ledger, |w| {
                         pipe.meter.touch(w.step, w.intervals.len() as u64);
                     })?;
                 } else if pipe.meter.counts_steps() {

@@ -350,6 +350,7 @@ impl RangeFunction {
             Self::Min => &[A::Count, A::Min],
             Self::Max => &[A::Count, A::Max],
             Self::Stddev | Self::Stdvar => &[A::Count, A::Sum, A::Squares],
+            Self::Quantile => &[A::Count, A::Sum, A::Min, A::Max, A::First, A::Distribution],
             // The sum for series whose samples are changes.
             Self::Rate | Self::Increase => &[A::Count, A::Sum, A::First, A::Resets],
             _ => return None,

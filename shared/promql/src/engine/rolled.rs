@@ -1,11 +1,12 @@
 //! Functions of windows that are unions of intervals: what a rollup keeps of them says all that is needed.
 
-use weir_model::{Interval, Temporality, kahan_add};
+use weir_model::{Interval, Intervals, Ranks, Temporality, kahan_add};
 
-use super::column::Column;
+use super::column::{Column, Scalars};
 use super::error::QueryError;
 use super::grid::Grid;
 use super::limits::Ledger;
+use super::notes::Note;
 use super::plan::RangeFunction;
 use super::rate::{Extrapolation, RangeContext, stretch};
 use super::window::Spec;
@@ -50,6 +51,42 @@ pub(crate) fn each(
             ledger.check()?;
         }
         f(&Window { intervals: &intervals[lo..hi], start, end, step });
+    }
+    Ok(())
+}
+
+/// `quantile_over_time`, from distributions.
+pub(crate) fn quantiles(
+    intervals: &Intervals,
+    args: &[Scalars],
+    context: &mut RangeContext<'_>,
+    out: &mut Column,
+) -> Result<(), QueryError> {
+    let (mut ranks, mut worst, mut missing) = (Ranks::default(), 0.0f64, None);
+    each(&intervals.floats, context.grid, context.spec, context.ledger, |w| {
+        ranks.clear();
+        let from = w.intervals[0].end_ms;
+        let mut rest = &intervals.distributions[intervals.distributions.partition_point(|d| d.0 < from)..];
+        for interval in w.intervals {
+            let skipped = rest.iter().take_while(|(end_ms, _)| *end_ms < interval.end_ms).count();
+            rest = &rest[skipped..];
+            let own = rest.first().filter(|(end_ms, _)| *end_ms == interval.end_ms);
+            if let Err(error) = ranks.add(interval, own.map(|(_, distribution)| &**distribution)) {
+                missing = Some(error);
+                return;
+            }
+        }
+        out.floats[w.step] = ranks.quantile(args.first().map_or(f64::NAN, |q| q.get(w.step)));
+        worst = worst.max(ranks.relative_error());
+    })?;
+    if let Some(error) = missing {
+        let metric = context.metric;
+        return Err(QueryError::Execution(format!(
+            "quantile_over_time of {metric:?}: {error}; roll its days up again, or ask with tier=raw"
+        )));
+    }
+    if worst > 0.0 {
+        context.notes.add(Note::QuantileOfRollup { error: worst.into() }, context.position);
     }
     Ok(())
 }

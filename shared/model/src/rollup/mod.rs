@@ -4,7 +4,14 @@
 //! the width. That is the rule of PromQL's windows, so that a window whose edges are multiples of the width is a
 //! union of intervals.
 
+mod intervals;
+mod ranks;
+
 use serde::{Deserialize, Serialize};
+
+use crate::series::{MetricKind, Temporality};
+pub use intervals::Intervals;
+pub use ranks::{NoDistribution, Ranks};
 
 /// A resolution of rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,12 +86,36 @@ pub enum Aggregate {
     First,
     /// Sum of the values that a counter was reset from.
     Resets,
+    /// A native histogram of the values; not by the minute.
+    Distribution,
 }
 
 impl Aggregate {
     /// All of them. `Last` comes first: it has every series and interval.
-    pub const ALL: [Self; 8] =
-        [Self::Last, Self::Count, Self::Sum, Self::Min, Self::Max, Self::Squares, Self::First, Self::Resets];
+    pub const ALL: [Self; 9] = [
+        Self::Last,
+        Self::Count,
+        Self::Sum,
+        Self::Min,
+        Self::Max,
+        Self::Squares,
+        Self::First,
+        Self::Resets,
+        Self::Distribution,
+    ];
+
+    /// True when a tier keeps it.
+    #[must_use]
+    pub fn is_of(self, tier: Tier) -> bool {
+        // Some samples a minute take no less room as a distribution than as samples.
+        self != Self::Distribution || tier != Tier::Minute
+    }
+
+    /// True when it is kept of every series: how running totals spread says nothing.
+    #[must_use]
+    pub fn is_of_totals(self) -> bool {
+        !matches!(self, Self::Squares | Self::Distribution)
+    }
 
     /// Its name, as in keys.
     #[must_use]
@@ -98,8 +129,17 @@ impl Aggregate {
             Self::Squares => "squares",
             Self::First => "first",
             Self::Resets => "resets",
+            Self::Distribution => "distribution",
         }
     }
+}
+
+/// True for a series that counts up: one declared a counter, or named as Prometheus names counters and the parts of
+/// classic histograms and summaries.
+#[must_use]
+pub fn is_running_total(metric: &str, kind: MetricKind, temporality: Temporality) -> bool {
+    let is_named = || ["_total", "_sum", "_count", "_bucket"].iter().any(|ending| metric.ends_with(ending));
+    temporality == Temporality::Cumulative && (kind == MetricKind::Counter || is_named())
 }
 
 /// The floats of one series within one interval, staleness markers left out; at least one.
