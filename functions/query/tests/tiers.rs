@@ -387,7 +387,7 @@ async fn quantiles_from_rollups_are_off_by_no_more_than_they_say_while_samples_a
         }
     }
     let ages = Ages { raw_ms: Some(HOUR_MS), ..Ages::default() };
-    let policy = RetentionPolicy { classes: Vec::new(), default: ages };
+    let policy = RetentionPolicy { default: ages, ..RetentionPolicy::default() };
     world.lake.set_retention(None, &policy, "test").await.unwrap();
     world.lake.expire(world.clock.now_ms()).await.unwrap();
     for (text, steps, q, range_ms, windows) in asked {
