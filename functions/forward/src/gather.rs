@@ -13,8 +13,6 @@ use weir_model::{
 use weir_model::{Temporality, is_stale_nan};
 use weir_platform::{Observation, POINT_PARTS, Point, PointKind};
 
-use crate::rules::SinkRule;
-
 /// Most points, and most observations, that are held at once.
 const MAX_POINTS: usize = 50_000;
 const MAX_OBSERVATIONS: usize = 1_000_000;
@@ -71,21 +69,10 @@ impl Gather {
         self.points.len() >= MAX_POINTS || self.observations >= MAX_OBSERVATIONS
     }
 
-    /// Takes what the rules choose of a record: the `index`-th of its batch, `identity` naming it whenever it
-    /// is delivered.
-    pub(crate) fn take(&mut self, index: usize, identity: u128, record: &Record, rules: &[&SinkRule]) {
-        if rules.is_empty() {
-            return;
-        }
+    /// Takes what is chosen of a record: the `index`-th of its batch, `identity` naming it whenever it is
+    /// delivered, `chosen` the interval of each of its series.
+    pub(crate) fn take(&mut self, index: usize, identity: u128, record: &Record, chosen: &[Option<i64>]) {
         let batch = &record.batch;
-        let chosen: Vec<Option<i64>> = batch
-            .series()
-            .iter()
-            .map(|series| {
-                let labels = batch.labels(series);
-                rules.iter().find(|rule| rule.chooses(labels)).map(|rule| rule.every_ms)
-            })
-            .collect();
         let part = (identity % u128::from(POINT_PARTS)) as u32;
         for sample in &batch.floats {
             let Some(every_ms) = chosen[sample.series as usize] else { continue };
@@ -256,11 +243,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::rules::SinkRules;
-
-    fn rules() -> SinkRules {
-        SinkRules::parse("rules", "sinks:\n- { metrics: ['.*'], every: 60s }\n").unwrap()
-    }
 
     fn record(fill: impl FnOnce(&mut Batch)) -> Record {
         let mut batch = Batch::new();
@@ -269,10 +251,10 @@ mod tests {
     }
 
     fn gathered(records: &[Record]) -> (Vec<Gathered>, Counts) {
-        let (mut gather, rules) = (Gather::default(), rules());
+        let mut gather = Gather::default();
         for (index, record) in records.iter().enumerate() {
-            let of = rules.of(&record.tenant, "cloudwatch");
-            gather.take(index, 7_000_001 + index as u128, record, &of);
+            let chosen = vec![Some(60_000); record.batch.series().len()];
+            gather.take(index, 7_000_001 + index as u128, record, &chosen);
         }
         (gather.drain(), gather.counts)
     }

@@ -8,6 +8,7 @@ use weir_platform::{
     Batch, BatchOutcome, BucketError, Point, SequenceNumber, ShardId, Sink, SinkError, Telemetry,
 };
 
+use crate::choices::Choices;
 use crate::gather::{Counts, Gather, Gathered};
 use crate::metrics;
 use crate::rules::SinkRules;
@@ -23,6 +24,8 @@ struct Inner {
     sinks: Vec<Arc<dyn Sink>>,
     rules: RuleSource,
     telemetry: Arc<Telemetry>,
+    /// One for each sink.
+    choices: Vec<Mutex<Choices>>,
     /// The last records of a shard that a sink has: when they come again since another sink failed, it is not
     /// sent them a second time, as long as this process lives.
     done: Mutex<HashMap<(usize, ShardId), (SequenceNumber, SequenceNumber)>>,
@@ -44,7 +47,8 @@ impl Forward {
     /// Wires the function. Sinks have names of their own.
     #[must_use]
     pub fn new(sinks: Vec<Arc<dyn Sink>>, rules: RuleSource, telemetry: Arc<Telemetry>) -> Self {
-        Self { inner: Arc::new(Inner { sinks, rules, telemetry, done: Mutex::default() }) }
+        let choices = sinks.iter().map(|_| Mutex::default()).collect();
+        Self { inner: Arc::new(Inner { sinks, rules, telemetry, choices, done: Mutex::default() }) }
     }
 
     /// Sends what rules choose of a batch. The answer names the first record of which something was not
@@ -94,7 +98,7 @@ impl Forward {
         index: usize,
         shard: ShardId,
         records: &[Numbered],
-        rules: &SinkRules,
+        rules: &Arc<SinkRules>,
     ) -> Option<SequenceNumber> {
         let sink = &self.inner.sinks[index];
         let done = self.done().get(&(index, shard)).copied();
@@ -102,8 +106,8 @@ impl Forward {
         let mut gather = Gather::default();
         let mut failed: Option<usize> = None;
         for (at, numbered) in records.iter().enumerate().filter(|(_, numbered)| !has(numbered.sequence)) {
-            let of = rules.of(&numbered.record.tenant, sink.name());
-            gather.take(at, numbered.identity, &numbered.record, &of);
+            let Some(chosen) = self.choose(index, rules, &numbered.record) else { continue };
+            gather.take(at, numbered.identity, &numbered.record, &chosen);
             if gather.is_full() {
                 failed = self.send(sink.as_ref(), gather.drain()).await;
                 if failed.is_some() {
@@ -120,6 +124,12 @@ impl Forward {
             self.done().insert((index, shard), (first.sequence, last.sequence));
         }
         failed
+    }
+
+    /// The interval of each series of a record for a sink; nothing when no rule concerns the record.
+    fn choose(&self, index: usize, rules: &Arc<SinkRules>, record: &Record) -> Option<Vec<Option<i64>>> {
+        let mut choices = self.inner.choices[index].lock().unwrap_or_else(PoisonError::into_inner);
+        choices.of(self.inner.sinks[index].name(), rules, record)
     }
 
     /// Sends points; the first record of those that were not taken and may be later.

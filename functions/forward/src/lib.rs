@@ -3,6 +3,7 @@
 //! It reads the stream as enrich does and keeps nothing: what a batch has of a series in an interval becomes
 //! one point. Delivery is at least once; the lake stays the truth.
 
+mod choices;
 mod gather;
 mod handler;
 mod metrics;

@@ -130,8 +130,8 @@ pub(crate) struct Assumptions {
     /// Series that sinks copy to CloudWatch, a metric each; more than none turns sinks on [none chosen]
     #[arg(long, default_value_t = 0.0, value_name = "N")]
     pub(super) sink_metrics: f64,
-    /// CPU-seconds of forward for a million samples of the stream, where sinks are on [assumed]
-    #[arg(long, default_value_t = 0.1, value_name = "N")]
+    /// CPU-seconds of forward for a million samples of the stream, where sinks are on [measured: ARCHITECTURE.md]
+    #[arg(long, default_value_t = 0.4, value_name = "N")]
     pub(super) sink_cpu_seconds_per_million_samples: f64,
     /// Notifications a month [assumed]
     #[arg(long, default_value_t = 1000.0, value_name = "N")]
