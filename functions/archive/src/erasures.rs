@@ -88,6 +88,9 @@ fn answer(reports: &[ErasureReport]) -> Json<Value> {
             "watched_until": at(report.watched_until_ms),
             "counts": report.counts,
         });
+        if report.frozen > 0 {
+            told["frozen_blocks"] = report.frozen.into();
+        }
         if let Some(done_ms) = report.done_ms {
             told["done_at"] = at(done_ms).into();
         }

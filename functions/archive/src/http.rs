@@ -38,6 +38,9 @@ impl From<LakeError> for Refused {
     fn from(error: LakeError) -> Self {
         match error {
             LakeError::Refused { reason } => return Self::bad_data(reason),
+            LakeError::Frozen { reason: message, .. } => {
+                return Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "unavailable", message };
+            }
             LakeError::Limit { .. } => {
                 let (status, message) = (StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
                 return Self { status, kind: "execution", message };

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
 use weir_lake::{Ages, ArchiveRule, Condition, RetentionClass, RetentionPolicy};
+use weir_platform::StorageClass;
 
 /// Largest file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
@@ -37,6 +38,8 @@ struct File {
 struct ArchiveForm {
     /// Age of a day's end from which the day is archived, or `never`.
     after: Option<Spanned<String>>,
+    /// Where their samples lie, by S3's name.
+    storage_class: Option<Spanned<String>>,
 }
 
 impl ArchiveForm {
@@ -44,6 +47,13 @@ impl ArchiveForm {
         let mut rule = ArchiveRule::default();
         if let Some(after) = &self.after {
             rule.after_ms = if after.value == NEVER { None } else { age(Some(after))? };
+        }
+        if let Some(class) = &self.storage_class {
+            let names = || StorageClass::ALL.map(StorageClass::name).join(", ");
+            let unknown = || {
+                at(class.referenced.line(), format!("storage class {:?} is none of {}", class.value, names()))
+            };
+            rule.storage_class = StorageClass::by_name(&class.value).ok_or_else(unknown)?;
         }
         let alone = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
         let line = self.after.as_ref().map_or(0, |after| after.referenced.line());
@@ -161,7 +171,7 @@ pub(crate) fn policy_form(policy: &RetentionPolicy) -> Value {
         classes.insert(DEFAULT.to_owned(), ages_form(&policy.default).into());
     }
     let after = policy.archive.after_ms.map_or_else(|| NEVER.to_owned(), age_text);
-    json!({ "retention_policies": classes, "archive": { "after": after } })
+    json!({ "retention_policies": classes, "archive": { "after": after, "storage_class": policy.archive.storage_class.name() } })
 }
 
 fn ages_form(ages: &Ages) -> Map<String, Value> {
@@ -200,7 +210,7 @@ mod tests {
             include_str!("../../../infra/config/retention.yaml"),
             "retention_policies: {}",
             "retention_policies: {}\narchive: { after: never }",
-            "archive: { after: 36h }\nretention_policies: {}",
+            "archive: { after: 36h, storage_class: DEEP_ARCHIVE }\nretention_policies: {}",
             "retention_policies:\n  default: { raw_retention: 90m }\n  a:\n    metrics: ['a.\"\\d+']\n    match: ['{a=\"\\\\\\n\\\"ü\", \"b.c\"!~\"x|\"}', 'up{job!=\"\"}']\n    raw_retention: 3600001ms\n",
         ] {
             let form = policy_form(&policy(text)).to_string();
@@ -230,6 +240,7 @@ mod tests {
             ("retention_policies:\n  default:\n    metrics: [x]\n", 3, "no other class"),
             ("retention_policies: {}\narchive:\n  after: 5m\n", 3, "shorter than an hour"),
             ("retention_policies: {}\narchive: { age: 5d }\n", 2, "age"),
+            ("retention_policies: {}\narchive:\n  storage_class: COLD\n", 3, "GLACIER_IR"),
             (
                 "retention_policies:\n  a:\n    metrics: [x]\n    raw_retention: 5m\n",
                 3,

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use weir_lake::{StorageTier, TierUsage};
 use weir_model::TenantId;
+use weir_platform::StorageClass;
 
 use crate::error::ApiError;
 use crate::metrics;
@@ -106,6 +107,12 @@ fn in_form(tier: StorageTier, usage: &TierUsage) -> Value {
         "samples": usage.samples,
         "series": usage.series,
     });
+    let classes = StorageClass::ALL.into_iter().zip(usage.bytes_by_class).filter(|(_, bytes)| *bytes > 0);
+    let classes: serde_json::Map<String, Value> =
+        classes.map(|(class, bytes)| (class.name().to_owned(), bytes.into())).collect();
+    if !classes.is_empty() {
+        form["size_bytes_by_storage_class"] = classes.into();
+    }
     if let Some((first, last)) = usage.times_ms {
         form["oldest"] = rfc3339(first).into();
         form["newest"] = rfc3339(last).into();

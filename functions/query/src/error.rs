@@ -1,7 +1,7 @@
 //! Failures in the envelope and with the status codes of the Prometheus HTTP API.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use weir_lake::LakeError;
@@ -11,6 +11,8 @@ use weir_lake::LakeError;
 pub(crate) struct ApiError {
     kind: Kind,
     message: String,
+    /// Seconds after which asking again is of use, where that is known.
+    retry_after_s: Option<u64>,
 }
 
 /// Prometheus' error types.
@@ -54,7 +56,7 @@ impl Kind {
 
 impl ApiError {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), retry_after_s: None }
     }
 
     pub(crate) fn bad_data(message: impl Into<String>) -> Self {
@@ -76,6 +78,11 @@ impl ApiError {
         Self::new(Kind::Internal, message)
     }
 
+    /// The answer can be given later.
+    pub(crate) fn not_yet(message: impl Into<String>, retry_after_s: u64) -> Self {
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::Unavailable, message) }
+    }
+
     /// The error type, for counting.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()
@@ -86,6 +93,7 @@ impl From<LakeError> for ApiError {
     fn from(error: LakeError) -> Self {
         match error {
             LakeError::Limit { .. } => Self::new(Kind::Execution, error.to_string()),
+            LakeError::Frozen { reason, retry_after_s } => Self::not_yet(reason, retry_after_s),
             other => {
                 tracing::error!(error = &other as &dyn std::error::Error, "the lake could not answer");
                 Self::new(Kind::Unavailable, "the lake could not answer; try again, and see the log")
@@ -97,6 +105,10 @@ impl From<LakeError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({ "status": "error", "errorType": self.kind.name(), "error": self.message });
-        (self.kind.status(), Json(body)).into_response()
+        let mut response = (self.kind.status(), Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

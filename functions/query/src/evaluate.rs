@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::json;
 use weir_platform::Telemetry;
-use weir_promql::{Answer, Limits, Prepared, QueryError, Value};
+use weir_promql::{Answer, Limits, Prepared, QueryError, StorageError, Value};
 use weir_reader::{TenantStorage, Tiers};
 
 use crate::answer::{self, Shape};
@@ -298,6 +298,9 @@ fn joined(plan: Option<&Plan>, answers: Vec<Answer>) -> Answer {
 }
 
 fn query_error(error: QueryError) -> ApiError {
+    if let QueryError::Storage(StorageError::NotYet { reason, retry_after_s }) = error {
+        return ApiError::not_yet(reason, retry_after_s);
+    }
     let kind = match &error {
         QueryError::BadData(_) => Kind::BadData,
         QueryError::Execution(_) => Kind::Execution,

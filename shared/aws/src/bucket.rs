@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{GlacierJobParameters, RestoreRequest, Tier};
 use bytes::Bytes;
-use weir_platform::{Bucket, BucketError, Created, ObjectInfo, check_key};
+use weir_platform::{Bucket, BucketError, Created, ObjectInfo, Placement, Restore, StorageClass, check_key};
 
 use crate::account::Account;
 
@@ -18,6 +19,8 @@ const ATTEMPTS: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Longest that S3 honours a signed address.
 const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
+/// S3's word for an object that must be restored before it is read, or that needs no restore.
+const FROZEN: &str = "InvalidObjectState";
 /// Most keys of one listing: S3's quota.
 const PAGE: usize = 1_000;
 
@@ -45,6 +48,9 @@ impl S3Bucket {
             let answer = match request.set_range(header.clone()).send().await {
                 Ok(answer) => answer,
                 Err(error) => match (status(&error), range) {
+                    (Some(403), _) if error.code() == Some(FROZEN) => {
+                        return Err(BucketError::Frozen { key: key.to_owned() });
+                    }
                     (Some(404), _) => return Err(BucketError::NotFound { key: key.to_owned() }),
                     (Some(416), Some(range)) => return Err(bad_range(key, range)),
                     _ => return Err(unavailable(key, error)),
@@ -62,10 +68,27 @@ impl S3Bucket {
 #[async_trait]
 impl Bucket for S3Bucket {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+        self.create_in(key, bytes, &Placement::default()).await
+    }
+
+    fn has_classes(&self) -> bool {
+        true
+    }
+
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
         check_key(key)?;
+        let class = Some(placement.class).filter(|class| *class != StorageClass::Standard);
+        let class = class.map(|class| aws_sdk_s3::types::StorageClass::from(class.name()));
+        let tags = Some(tagging(&placement.tags)).filter(|tags| !tags.is_empty());
         let mut attempt = 1;
         loop {
             let request = self.client.put_object().bucket(&self.name).key(key).if_none_match("*");
+            let request = request.set_storage_class(class.clone()).set_tagging(tags.clone());
             match request.body(ByteStream::from(bytes.clone())).send().await {
                 Ok(_) => return Ok(Created::New),
                 Err(error) => match status(&error) {
@@ -75,6 +98,31 @@ impl Bucket for S3Bucket {
                     _ => return Err(unavailable(key, error)),
                 },
             }
+        }
+    }
+
+    async fn restore(&self, key: &str, days: u32) -> Result<Restore, BucketError> {
+        check_key(key)?;
+        let refused = |error: aws_sdk_s3::error::BuildError| unavailable(key, error);
+        let tier = GlacierJobParameters::builder().tier(Tier::Standard).build().map_err(refused)?;
+        let wish = RestoreRequest::builder().days(i32::try_from(days).unwrap_or(i32::MAX));
+        let wish = wish.glacier_job_parameters(tier).build();
+        let request = self.client.restore_object().bucket(&self.name).key(key).restore_request(wish);
+        match request.send().await {
+            // 200 when it has been restored before and is kept longer now, 202 when it begins; S3's answer does
+            // not tell them apart here, so that reading tells.
+            Ok(_) => match self.get_range(key, 0..1).await {
+                Err(BucketError::Frozen { .. }) => Ok(Restore::UnderWay),
+                Err(error @ BucketError::Unavailable { .. }) => Err(error),
+                _ => Ok(Restore::Readable),
+            },
+            Err(error) => match (status(&error), error.code()) {
+                (Some(404), _) => Err(BucketError::NotFound { key: key.to_owned() }),
+                (Some(409), _) => Ok(Restore::UnderWay),
+                // It lies in no class that freezes.
+                (Some(403), Some(FROZEN)) => Ok(Restore::Readable),
+                _ => Err(unavailable(key, error)),
+            },
         }
     }
 
@@ -152,6 +200,19 @@ impl Bucket for S3Bucket {
         let request = self.client.get_object().bucket(&self.name).key(key).presigned(config).await;
         Ok(Some(request.map_err(refused)?.uri().to_owned()))
     }
+}
+
+/// Tags as the header wants them: a query string. What S3 takes in no tag becomes `_`.
+fn tagging(tags: &[(&'static str, String)]) -> String {
+    let escaped = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' => c.to_string(),
+        ' ' | '+' | '=' | ':' | '/' | '@' => format!("%{:02X}", u32::from(c)),
+        _ => "_".to_owned(),
+    };
+    let tag = |(name, value): &(&'static str, String)| {
+        format!("{name}={}", value.chars().map(escaped).collect::<String>())
+    };
+    tags.iter().map(tag).collect::<Vec<_>>().join("&")
 }
 
 /// The HTTP status of a refusal.

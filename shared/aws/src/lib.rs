@@ -24,7 +24,9 @@ pub use emf::Emf;
 pub use events::{EventError, batches, failures};
 pub use lambda::{Error, MAX_BODY_BYTES, serve_events, serve_http, serve_http_and_events};
 pub use notify::{SnsNotifier, SnsOptions};
-pub use permissions::{BUCKET_CALLS, NOTIFIER_CALLS, Permission, SINK_CALLS, STREAM_CALLS, permissions};
+pub use permissions::{
+    BUCKET_CALLS, BUCKET_HEADERS, NOTIFIER_CALLS, Permission, SINK_CALLS, STREAM_CALLS, permissions,
+};
 pub use routing::{notifier, routing};
 pub use rules::{rule_event, rule_library, rule_runner};
 pub use sinks::{CloudWatchSink, SinkOptions, TimestreamSink};

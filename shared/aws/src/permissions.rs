@@ -8,12 +8,15 @@ use std::collections::BTreeSet;
 pub type Permission = (&'static str, &'static str);
 
 /// The SDK's calls that the bucket makes, and the actions that allow them.
-pub const BUCKET_CALLS: [(&str, &str); 4] = [
+pub const BUCKET_CALLS: [(&str, &str); 5] = [
     ("get_object", "s3:GetObject"),
     ("put_object", "s3:PutObject"),
     ("list_objects_v2", "s3:ListBucket"),
     ("delete_object", "s3:DeleteObject"),
+    ("restore_object", "s3:RestoreObject"),
 ];
+/// What the bucket says in the headers of a call that needs an action of its own.
+pub const BUCKET_HEADERS: [(&str, &str); 1] = [("tagging", "s3:PutObjectTagging")];
 /// The SDK's calls that the stream makes, and the actions that allow them.
 pub const STREAM_CALLS: [(&str, &str); 1] = [("put_records", "kinesis:PutRecords")];
 
@@ -39,6 +42,9 @@ const PUT_RECORDS: Permission = ("kinesis:PutRecords", "Stream");
 const READER: &[Permission] = &[LIST, GET, SET_ASIDE];
 /// What a function does that keeps the lake in order: everything it writes.
 const KEEPER: &[Permission] = &[LIST, GET, ("s3:PutObject", "Lake/*"), ("s3:DeleteObject", "Lake/*")];
+/// Old samples go to colder storage classes, with tags, and are asked back from there.
+const TAG: Permission = ("s3:PutObjectTagging", "Lake/blocks/*");
+const RESTORE: Permission = ("s3:RestoreObject", "Lake/blocks/*");
 /// Exports that wait to be fetched.
 const EXPORTS: &[Permission] = &[("s3:PutObject", "Lake/exports/*"), ("s3:DeleteObject", "Lake/exports/*")];
 /// What people said of alerts.
@@ -64,10 +70,11 @@ pub fn permissions(function: &str, stream: bool) -> BTreeSet<Permission> {
         "Ingest" => producer.to_vec(),
         // A damaged segment whose records come again is replaced.
         "Enrich" => vec![READER, &[PUT_SEGMENT, ("s3:DeleteObject", "Lake/hot/*")]],
-        "Compact" | "Archive" => vec![KEEPER],
+        "Compact" => vec![KEEPER],
+        "Archive" => vec![KEEPER, &[TAG, RESTORE]],
         // Blocks that rollups replace are deleted by compact, later.
-        "Rollup" => vec![&KEEPER[..3]],
-        "Query" => vec![READER, EXPORTS, FEEDBACK, SILENCES],
+        "Rollup" => vec![&KEEPER[..3], &[RESTORE]],
+        "Query" => vec![READER, EXPORTS, FEEDBACK, SILENCES, &[RESTORE]],
         "Kpi" => [&[READER, RULE_STATES], producer].concat(),
         "Alert" => [&[READER, RULE_STATES, &[PUBLISH]], producer].concat(),
         // The rules, and what they choose.

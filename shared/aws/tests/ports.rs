@@ -96,6 +96,7 @@ async fn s3_is_a_bucket() {
     let account = account(&cloud, &cloud.url);
     bucket::conforms(Arc::new(S3Bucket::new(&account, new_bucket(&cloud).await))).await;
     bucket::lists_pages(Arc::new(S3Bucket::new(&account, new_bucket(&cloud).await))).await;
+    bucket::freezes(Arc::new(S3Bucket::new(&account, new_bucket(&cloud).await))).await;
 
     let mut random = Random::from_env();
     let (_proxy, faulty) = faults(

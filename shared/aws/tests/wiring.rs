@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_norway::Value;
 use serde_norway::value::TaggedValue;
-use weir_aws::{BUCKET_CALLS, NOTIFIER_CALLS, SINK_CALLS, STREAM_CALLS, VARIABLES, permissions};
+use weir_aws::{
+    BUCKET_CALLS, BUCKET_HEADERS, NOTIFIER_CALLS, SINK_CALLS, STREAM_CALLS, VARIABLES, permissions,
+};
 
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 

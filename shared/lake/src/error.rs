@@ -21,6 +21,15 @@ pub enum LakeError {
         /// Why.
         reason: String,
     },
+    /// What is asked for has to be restored from a storage class that cannot be read at once; that has been asked
+    /// for.
+    #[error("{reason}")]
+    Frozen {
+        /// Of which days it is, and when to ask again.
+        reason: String,
+        /// The same in seconds from now.
+        retry_after_s: u64,
+    },
     /// The bucket failed, or others kept changing the lake at the same time: trying again may help.
     #[error("the lake is unavailable: {what}")]
     Unavailable {

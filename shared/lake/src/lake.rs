@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use weir_platform::{Bucket, BucketError, Clock, ObjectInfo, SequenceNumber, ShardId};
 
+use crate::archive::Restores;
 use crate::compact::Maintenance;
 use crate::damage::Damage;
 use crate::days::DayCache;
@@ -43,6 +44,7 @@ pub struct Lake {
     pub(crate) maintenance: tokio::sync::Mutex<Maintenance>,
     /// One run of rollups at a time; compaction goes on beside it.
     pub(crate) rolling: tokio::sync::Mutex<()>,
+    pub(crate) restores: Restores,
     /// One run of archiving at a time, likewise.
     pub(crate) archiving: tokio::sync::Mutex<()>,
     pub(crate) snapshots: Arc<Snapshots>,
@@ -94,6 +96,7 @@ impl Lake {
             refreshed_ms: AtomicI64::new(clock.now_ms()),
             maintenance: tokio::sync::Mutex::default(),
             rolling: tokio::sync::Mutex::default(),
+            restores: Restores::default(),
             archiving: tokio::sync::Mutex::default(),
             snapshots: Arc::default(),
             days: DayCache::new(options.index_memory_bytes),

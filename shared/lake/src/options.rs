@@ -38,6 +38,8 @@ pub struct LakeOptions {
     pub orphan_age_ms: i64,
     /// Bytes of blocks that archiving makes one of; a day of more becomes several blocks, of some hours each.
     pub archive_bytes: u64,
+    /// Objects of fewer bytes stay in the standard storage class: others count them as so large.
+    pub cold_bytes: u64,
     /// Requests to the bucket that one operation keeps under way.
     pub concurrency: usize,
     /// Metric families whose metadata is kept per tenant; more are ignored.
@@ -81,6 +83,7 @@ impl Default for LakeOptions {
             close_after_ms: 10 * 60_000,
             orphan_age_ms: 60 * 60_000,
             archive_bytes: 128 << 20,
+            cold_bytes: 128 << 10,
             concurrency: 16,
             max_families: 100_000,
             max_exemplars_per_series: EXEMPLARS_PER_SERIES,

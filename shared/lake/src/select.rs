@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use weir_model::{Labels, Matcher, MetricKind, Samples, SeriesId, Temporality, TenantId};
+use weir_platform::BucketError;
 
 use crate::block::BlockPages;
 use crate::days::{Day, DayKey, OpenBlock};
@@ -365,6 +366,15 @@ impl Lake {
             async move { bucket.get_range(&key, part).await }
         };
         let parts = gather(self.options.concurrency, reads.into_iter().map(read)).await?;
+        let frozen = |part: &Result<_, BucketError>| match part {
+            Err(BucketError::Frozen { key }) => Some(key.clone()),
+            _ => None,
+        };
+        let frozen: HashSet<String> = parts.iter().filter_map(frozen).collect();
+        if !frozen.is_empty() {
+            let metas = picks.iter().map(|pick| &pick.block.meta);
+            return Err(self.restore(metas.filter(|meta| frozen.contains(&meta.samples_key))).await);
+        }
         let mut parts = parts.into_iter();
         let mut blocks = Vec::with_capacity(picks.len());
         for (place, (pick, plan)) in picks.into_iter().zip(plans).enumerate() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_model::{Aggregate, TenantId, Tier};
+use weir_platform::StorageClass;
 
 use crate::error::LakeError;
 use crate::head::{TenantHead, TimeRange};
@@ -41,6 +42,8 @@ impl StorageTier {
 pub struct TierUsage {
     /// Objects in the bucket; of the hot tier only in the sum of all tenants, who share them.
     pub objects: u64,
+    /// The part of `bytes` in each storage class, in the order of [`StorageClass::ALL`].
+    pub bytes_by_class: [u64; StorageClass::ALL.len()],
     /// Their size in bytes; of one tenant's hot samples what they take in memory, estimated.
     pub bytes: u64,
     /// Samples; of rollups the values of all aggregates.
@@ -56,6 +59,9 @@ impl TierUsage {
     pub fn add(&mut self, other: &Self) {
         self.objects += other.objects;
         self.bytes += other.bytes;
+        for (bytes, more) in self.bytes_by_class.iter_mut().zip(other.bytes_by_class) {
+            *bytes += more;
+        }
         self.samples += other.samples;
         self.series += other.series;
         if let Some((first, last)) = other.times_ms {
@@ -71,6 +77,12 @@ impl TierUsage {
     fn take(&mut self, block: &BlockMeta) {
         self.objects += block.keys().len() as u64;
         self.bytes += block.bytes();
+        // Only samples leave the standard class.
+        let cold = if block.class() == StorageClass::Standard { 0 } else { block.samples_bytes };
+        for (class, bytes) in StorageClass::ALL.into_iter().zip(&mut self.bytes_by_class) {
+            *bytes += if class == StorageClass::Standard { block.bytes() - cold } else { 0 };
+            *bytes += if class == block.class() { cold } else { 0 };
+        }
         self.samples += block.samples;
         if block.has_samples() {
             self.widen(block.min_ms, block.max_ms);

@@ -11,14 +11,14 @@ mod archive {
 
     use bytes::Bytes;
     use weir_lake::{
-        ArchiveReport, ArchiveRule, CompactMode, Incoming, Lake, LakeOptions, RetentionPolicy, RollupWish,
-        Selection,
+        ArchiveReport, ArchiveRule, CompactMode, EraseWish, Incoming, Lake, LakeError, LakeOptions,
+        RetentionPolicy, RollupWish, Selection, StorageTier, TierWish,
     };
     use weir_model::{
-        Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Matcher, MetricKind, Record,
-        Samples, Temporality, TenantId,
+        Aggregate, Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Matcher, MetricKind,
+        Record, Samples, Temporality, TenantId,
     };
-    use weir_platform::{Bucket, Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId};
+    use weir_platform::{Bucket, Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId, StorageClass};
 
     use super::support::Random;
 
@@ -50,7 +50,7 @@ mod archive {
             for bucket in &buckets {
                 lakes.push(Lake::open(bucket.clone(), clock.clone(), options.clone()).await.unwrap());
             }
-            let rule = ArchiveRule { after_ms: Some(DAY_MS) };
+            let rule = ArchiveRule { after_ms: Some(DAY_MS), ..ArchiveRule::default() };
             let policy = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
             lakes[0].set_retention(None, &policy, "test").await.unwrap();
             let lakes = lakes.try_into().unwrap();
@@ -240,10 +240,132 @@ mod archive {
         pair.check(&mut random, "at the end").await;
     }
 
+    fn whole(matchers: Vec<Matcher>) -> Selection {
+        Selection { matchers, start_ms: i64::MIN, end_ms: i64::MAX, max_series: 99, bypass_cache: false }
+    }
+
+    #[tokio::test]
+    async fn frozen_samples_are_asked_for_once_and_read_when_they_are_restored() {
+        let mut pair = Pair::new(LakeOptions { cold_bytes: 0, ..LakeOptions::default() }).await;
+        let rule = ArchiveRule { after_ms: Some(DAY_MS), storage_class: StorageClass::DeepArchive };
+        let policy = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
+        pair.lakes[0].set_retention(None, &policy, "test").await.unwrap();
+        let mut random = Random(3);
+        pair.clock.advance(3 * DAY_MS);
+        for _ in 0..40 {
+            let batch = batch(&mut random, BASE_MS + 2 * DAY_MS - 1);
+            pair.write(batch).await;
+        }
+        // Rollups answer for floats alone.
+        let mut plain = Batch::new();
+        let labels = Labels::from_pairs([("__name__", "plain")]);
+        let series = plain.push_series(labels.borrowed(), MetricKind::Gauge, Temporality::Cumulative);
+        plain.floats.push(FloatSample { series, timestamp_ms: BASE_MS + HOUR_MS, value: 1.0 });
+        pair.write(plain).await;
+        pair.compact(CompactMode::Full).await;
+        pair.roll().await;
+        assert_eq!(pair.archive().await.merged, 2);
+        let (lake, tenant) = (&pair.lakes[0], TenantId::default());
+        lake.collect_garbage().await.unwrap();
+
+        // Where they lie, and what of them does not.
+        let raw: Vec<_> = pair.keys().await.into_iter().filter(|key| key.contains("res=raw")).collect();
+        for key in &raw {
+            let placement = pair.buckets[0].placement(key).unwrap();
+            let samples = key.contains("/samples-");
+            let class = if samples { StorageClass::DeepArchive } else { StorageClass::Standard };
+            assert_eq!(placement.class, class, "{key}");
+            let tags = [("tenant", "default".to_owned()), ("tier", "raw".to_owned())];
+            assert!(
+                !samples || placement.tags.starts_with(&tags) && placement.tags.len() == 3,
+                "{placement:?}"
+            );
+        }
+        let usage = lake.usage(None, (i64::MIN, i64::MAX)).await.unwrap();
+        let [standard, _, _, _, frozen] = usage.total[&StorageTier::Raw].bytes_by_class;
+        assert!(standard > 0 && frozen > 0 && standard + frozen == usage.total[&StorageTier::Raw].bytes);
+
+        // Labels, exemplars and rollups are there all the same.
+        let names = lake.label_values(&tenant, "i", &[], BASE_MS + 5, BASE_MS + DAY_MS, 99).await.unwrap();
+        assert!(names.len() > 3, "{names:?}");
+        assert!(!lake.exemplars(&tenant, &[vec![]], i64::MIN, i64::MAX, 9_999).await.unwrap().is_empty());
+        let wish = TierWish { grid_ms: 3_600_000, aggregates: vec![Aggregate::Count], tier: None };
+        let days = Selection {
+            start_ms: BASE_MS + 1,
+            end_ms: BASE_MS + 2 * DAY_MS,
+            ..whole(vec![Matcher::equal("__name__", "plain")])
+        };
+        assert!(lake.select_tier(&tenant, &days, &wish).await.unwrap().is_some());
+
+        let refused = lake.select(&tenant, &whole(vec![])).await.unwrap_err();
+        let LakeError::Frozen { reason, retry_after_s } = &refused else { panic!("{refused}") };
+        assert_eq!(*retry_after_s, 12 * 3_600);
+        for part in ["2026-11-21, 2026-11-22", "DEEP_ARCHIVE", "about 12 hours"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        assert!(matches!(lake.select(&tenant, &whole(vec![])).await, Err(LakeError::Frozen { .. })));
+        assert_eq!(pair.buckets[0].thaw().len(), 2);
+        pair.check(&mut random, "restored").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_frozen_waits_and_keeps_nothing_else_waiting() {
+        let mut pair = Pair::new(LakeOptions { cold_bytes: 0, ..LakeOptions::default() }).await;
+        let rule = ArchiveRule { after_ms: Some(DAY_MS), storage_class: StorageClass::Glacier };
+        let policy = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
+        pair.lakes[0].set_retention(None, &policy, "test").await.unwrap();
+        let mut random = Random(4);
+        pair.clock.advance(3 * DAY_MS);
+        for _ in 0..40 {
+            let batch = batch(&mut random, BASE_MS + 3 * DAY_MS - 1);
+            pair.write(batch).await;
+        }
+        pair.compact(CompactMode::Full).await;
+        pair.roll().await;
+        assert_eq!(pair.archive().await.merged, 2, "the third day is young");
+        let lake = &pair.lakes[0];
+
+        // Late samples of a frozen day: its rollup waits, that of the new day does not.
+        pair.clock.advance(DAY_MS + 2 * HOUR_MS);
+        let late = batch(&mut random, BASE_MS);
+        let record = Record { tenant: TenantId::default(), key: None, received_ms: 0, batch: late };
+        let payload = Bytes::from(record.encode().unwrap());
+        let incoming = Incoming { sequence: SequenceNumber::from(pair.next), payload, record };
+        lake.append(ShardId(0), vec![incoming]).await.unwrap();
+        lake.compact(CompactMode::Full).await.unwrap();
+        let rolled = lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
+        assert!(rolled.days_frozen > 0, "{rolled:?}");
+        assert!(lake.archive(pair.clock.now_ms(), Duration::from_secs(60)).await.unwrap().merged > 0);
+
+        let wish = EraseWish {
+            tenant: TenantId::default(),
+            matchers: vec![Matcher::equal("i", "1")],
+            by: "test".to_owned(),
+            drop_unreadable: false,
+        };
+        let number = lake.request_erasure(&wish).await.unwrap().number;
+        let report = lake.run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!((report.state.as_str(), report.frozen > 0), ("running", true), "{report:?}");
+        assert!(report.total().samples > 0, "rollups are not frozen");
+        assert_eq!(lake.erasures(&TenantId::default()).await.unwrap()[0].frozen, report.frozen);
+        pair.buckets[0].thaw();
+        let report = lake.run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!((report.state.as_str(), report.frozen), ("watched", 0), "{report:?}");
+        // Written again, they are frozen again.
+        assert!(matches!(
+            lake.select(&TenantId::default(), &whole(vec![Matcher::equal("__name__", "m0")])).await,
+            Err(LakeError::Frozen { .. })
+        ));
+        pair.buckets[0].thaw();
+        let left = lake.select(&TenantId::default(), &whole(vec![])).await.unwrap();
+        assert!(left.series().iter().all(|series| series.labels.get("i") != Some("1")));
+        assert!(left.series().len() > 3);
+    }
+
     #[tokio::test]
     async fn a_policy_may_leave_days_as_they_are() {
         let mut pair = Pair::new(LakeOptions::default()).await;
-        let rule = ArchiveRule { after_ms: None };
+        let rule = ArchiveRule { after_ms: None, ..ArchiveRule::default() };
         let policy = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
         pair.lakes[0].set_retention(None, &policy, "test").await.unwrap();
         let batch = batch(&mut Random(2), BASE_MS + HOUR_MS);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::storage_class::{Placement, Restore};
+
 /// What became of a create-only write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -51,6 +53,12 @@ pub enum BucketError {
         /// One past the last byte asked for.
         end: u64,
     },
+    /// The object lies in a class that must be restored before it can be read; see [`Bucket::restore`].
+    #[error("object {key:?} is frozen: it has to be restored before it can be read")]
+    Frozen {
+        /// The key asked for.
+        key: String,
+    },
     /// The store failed; trying again may help.
     #[error("bucket failed on {key:?}")]
     Unavailable {
@@ -73,11 +81,34 @@ pub trait Bucket: Send + Sync {
     /// A retry after a lost reply may find its own object: compare contents where that matters.
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError>;
 
+    /// True when the bucket has storage classes. One that has none takes every class for the one it has.
+    fn has_classes(&self) -> bool {
+        false
+    }
+
+    /// [`Bucket::create`] in a storage class and with tags, as far as the bucket has such.
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
+        let _ = placement;
+        self.create(key, bytes).await
+    }
+
+    /// Asks that a frozen object can be read for so many days, counted from when it is restored; asking again
+    /// changes nothing. An object that is absent is [`BucketError::NotFound`].
+    async fn restore(&self, key: &str, days: u32) -> Result<Restore, BucketError> {
+        let _ = days;
+        self.get_range(key, 0..0).await.map(|_| Restore::Readable)
+    }
+
     /// Puts other bytes in the place of an object, or creates it, whole or not at all, and durably. For erasure
     /// alone: everyone else relies on objects that never change.
     async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError>;
 
-    /// The whole object.
+    /// The whole object; [`BucketError::Frozen`] when it has to be restored first.
     async fn get(&self, key: &str) -> Result<Bytes, BucketError>;
 
     /// Part of an object. A range that ends beyond the object is [`BucketError::BadRange`].

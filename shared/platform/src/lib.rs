@@ -9,6 +9,7 @@ mod local;
 mod memory;
 mod notify;
 mod sink;
+mod storage_class;
 mod stream;
 mod telemetry;
 
@@ -23,6 +24,7 @@ pub use notify::{
     WebhookOptions, signature,
 };
 pub use sink::{MemorySink, Observation, POINT_PARTS, Point, PointKind, Sink, SinkError};
+pub use storage_class::{Placement, Restore, StorageClass};
 pub use stream::{
     Batch, BatchOutcome, Delivered, NewRecord, Placed, SequenceNumber, ShardId, Stream, StreamError,
 };

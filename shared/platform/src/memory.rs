@@ -8,11 +8,29 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::bucket::{Bucket, BucketError, Created, ObjectInfo, check_key};
+use crate::storage_class::{Placement, Restore};
 
-/// Objects in a map; what [`Bucket`] promises but for outliving the process.
+/// Objects in a map; what [`Bucket`] promises but for outliving the process. Frozen objects that somebody asked to
+/// restore can be read after [`MemoryBucket::thaw`].
 #[derive(Debug, Default)]
 pub struct MemoryBucket {
-    objects: Mutex<BTreeMap<String, (Bytes, i64)>>,
+    objects: Mutex<BTreeMap<String, Object>>,
+}
+
+/// An object with what is known of it.
+#[derive(Debug, Default)]
+struct Object {
+    bytes: Bytes,
+    created_ms: i64,
+    placement: Placement,
+    /// Set once somebody asked for it; true when it has been restored.
+    restored: Option<bool>,
+}
+
+impl Object {
+    fn is_frozen(&self) -> bool {
+        self.placement.class.is_frozen() && self.restored != Some(true)
+    }
 }
 
 impl MemoryBucket {
@@ -22,14 +40,45 @@ impl MemoryBucket {
         Self::default()
     }
 
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, (Bytes, i64)>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Restores every frozen object that was asked for, and says which.
+    pub fn thaw(&self) -> Vec<String> {
+        let mut objects = self.objects();
+        let asked = objects.iter_mut().filter(|(_, object)| object.restored == Some(false));
+        asked
+            .map(|(key, object)| {
+                object.restored = Some(true);
+                key.clone()
+            })
+            .collect()
+    }
+
+    /// Where an object lies.
+    #[must_use]
+    pub fn placement(&self, key: &str) -> Option<Placement> {
+        self.objects().get(key).map(|object| object.placement.clone())
     }
 }
 
 #[async_trait]
 impl Bucket for MemoryBucket {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+        self.create_in(key, bytes, &Placement::default()).await
+    }
+
+    fn has_classes(&self) -> bool {
+        true
+    }
+
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
         check_key(key)?;
         let mut objects = self.objects();
         if objects.contains_key(key) {
@@ -37,22 +86,38 @@ impl Bucket for MemoryBucket {
         }
         // Order of creation stands in for time, so that tests do not depend on the machine's clock.
         let created_ms = objects.len() as i64;
-        objects.insert(key.to_owned(), (bytes, created_ms));
+        let object = Object { bytes, created_ms, placement: placement.clone(), restored: None };
+        objects.insert(key.to_owned(), object);
         Ok(Created::New)
+    }
+
+    async fn restore(&self, key: &str, _days: u32) -> Result<Restore, BucketError> {
+        check_key(key)?;
+        let mut objects = self.objects();
+        let not_found = || BucketError::NotFound { key: key.to_owned() };
+        let object = objects.get_mut(key).ok_or_else(not_found)?;
+        if !object.is_frozen() {
+            return Ok(Restore::Readable);
+        }
+        object.restored.get_or_insert(false);
+        Ok(Restore::UnderWay)
     }
 
     async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
         check_key(key)?;
         let mut objects = self.objects();
         let created_ms = objects.len() as i64;
-        objects.insert(key.to_owned(), (bytes, created_ms));
+        objects.insert(key.to_owned(), Object { bytes, created_ms, ..Object::default() });
         Ok(())
     }
 
     async fn get(&self, key: &str) -> Result<Bytes, BucketError> {
         check_key(key)?;
-        let found = self.objects().get(key).map(|(bytes, _)| bytes.clone());
-        found.ok_or_else(|| BucketError::NotFound { key: key.to_owned() })
+        match self.objects().get(key) {
+            None => Err(BucketError::NotFound { key: key.to_owned() }),
+            Some(object) if object.is_frozen() => Err(BucketError::Frozen { key: key.to_owned() }),
+            Some(object) => Ok(object.bytes.clone()),
+        }
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
@@ -76,10 +141,10 @@ impl Bucket for MemoryBucket {
             .filter(|(key, _)| after.is_none_or(|after| key.as_str() > after))
             .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)
-            .map(|(key, (bytes, created_ms))| ObjectInfo {
+            .map(|(key, object)| ObjectInfo {
                 key: key.clone(),
-                size: bytes.len() as u64,
-                created_ms: *created_ms,
+                size: object.bytes.len() as u64,
+                created_ms: object.created_ms,
             })
             .collect();
         Ok(listed)

@@ -64,6 +64,14 @@ pub enum StorageError {
     /// A bound of the query was passed; the caller should narrow it.
     #[error("{0}")]
     Limit(String),
+    /// The data cannot be read yet; the reason says when.
+    #[error("{reason}")]
+    NotYet {
+        /// What is missing, and until when.
+        reason: String,
+        /// The same in seconds from now.
+        retry_after_s: u64,
+    },
     /// The data could not be read; the caller may try again.
     #[error("storage failed: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -55,6 +55,7 @@ fn selected(series: &[SeriesInfo]) -> Vec<SelectedSeries> {
 fn storage_error(error: LakeError) -> StorageError {
     match error {
         LakeError::Limit { .. } => StorageError::Limit(error.to_string()),
+        LakeError::Frozen { reason, retry_after_s } => StorageError::NotYet { reason, retry_after_s },
         other => StorageError::Unavailable(Box::new(other)),
     }
 }

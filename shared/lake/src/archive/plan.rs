@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_model::TenantId;
+use weir_platform::StorageClass;
 
 use crate::manifest::{BlockMeta, Catalog, TenantBlocks};
 use crate::options::LakeOptions;
@@ -14,7 +15,8 @@ use crate::rollup::{DAY_MS, is_dirty, is_rollable, sources};
 const SIZE_RATIO: u64 = 4;
 /// Most exemplars of the blocks that become one.
 const MAX_EXEMPLARS: u64 = 1 << 20;
-/// A day that has expired within so much time is left to expire as it is, in milliseconds.
+/// A day that has expired within so much time, or within what its storage class makes one pay for, is left to
+/// expire as it is, in milliseconds.
 const WORTH_MS: i64 = 7 * DAY_MS;
 
 /// Blocks of a day of a tenant that become one.
@@ -23,6 +25,8 @@ pub(super) struct Due {
     pub tenant: TenantId,
     /// Days since 1970.
     pub day: i64,
+    /// Where its samples are to lie.
+    pub class: StorageClass,
     /// In order of writes. Of the same hours there is no other block between them in that order.
     pub inputs: Vec<Arc<BlockMeta>>,
 }
@@ -43,10 +47,11 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
             !is_dirty(blocks, *day, generation) || !is_rollable(blocks, &floors, *day)
         };
         let mut turn = 0;
+        let worth_ms = WORTH_MS.max(rule.storage_class.least_days() * DAY_MS);
         for day in days {
             let end_ms = day.saturating_add(1).saturating_mul(DAY_MS);
             let is_old = end_ms.saturating_add(after_ms) <= now_ms;
-            if !is_old || end_ms.saturating_sub(WORTH_MS) < floors.nothing_before() {
+            if !is_old || end_ms.saturating_sub(worth_ms) < floors.nothing_before() {
                 continue;
             }
             let Some(inputs) = inputs(blocks, day, options) else { continue };
@@ -56,7 +61,7 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
                 continue;
             }
             for inputs in groups(inputs, options.archive_bytes) {
-                due.push((turn, Due { tenant: tenant.clone(), day, inputs }));
+                due.push((turn, Due { tenant: tenant.clone(), day, class: rule.storage_class, inputs }));
                 turn += 1;
             }
         }
@@ -66,7 +71,7 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
 }
 
 /// The blocks of a day worth merging: all those of one hour, which have the greatest generations, and of the
-/// archived ones the newest, as long as they are not much larger than what they are merged with.
+/// archived ones the newest, as long as they can be read and are not much larger than what they are merged with.
 fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<Arc<BlockMeta>>> {
     let hours = blocks.hours.range(day * 24..=day * 24 + 23);
     let mut inputs: Vec<Arc<BlockMeta>> = hours.flat_map(|(_, blocks)| blocks).cloned().collect();
@@ -76,7 +81,11 @@ fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<
     let few = inputs.len() < options.merge_fan_in.max(2);
     for (place, written) in archived.chunk_by(|a, b| a.generation == b.generation).rev().enumerate() {
         let more = size(written);
-        if more > bytes.saturating_mul(SIZE_RATIO) || bytes.saturating_add(more) > options.archive_bytes {
+        let frozen = written.iter().any(|block| block.is_frozen());
+        if frozen
+            || more > bytes.saturating_mul(SIZE_RATIO)
+            || bytes.saturating_add(more) > options.archive_bytes
+        {
             if place == 0 && few {
                 return None;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use weir_platform::StorageClass;
 
 use super::plan::{Due, due};
 use crate::compact::{NewBlock, Planned};
@@ -89,7 +90,7 @@ impl Lake {
             generation: inputs.iter().map(|block| block.generation).max().unwrap_or(0),
             complete: true,
             rollup: None,
-            archived: Some(archived(inputs)),
+            archived: Some(archived(inputs, due.class)),
             planned: Planned::under(&catalog, &due.tenant),
         };
         let Some(add) = self.write_merged(inputs, new, Arc::new(|_, _| true)).await? else {
@@ -115,7 +116,7 @@ impl Lake {
 }
 
 /// What the manifest says of a block made of these.
-fn archived(group: &[Arc<BlockMeta>]) -> ArchivedMeta {
+fn archived(group: &[Arc<BlockMeta>], class: StorageClass) -> ArchivedMeta {
     let mut days: BTreeMap<i64, u64> = BTreeMap::new();
     for (day, generation) in group.iter().flat_map(|block| block.days()) {
         let known = days.entry(day).or_default();
@@ -123,5 +124,5 @@ fn archived(group: &[Arc<BlockMeta>]) -> ArchivedMeta {
     }
     let first = group.iter().map(|block| block.hour).min().unwrap_or(0);
     let end = group.iter().map(|block| block.end_hour()).max().unwrap_or(first);
-    ArchivedMeta { hours: end - first, days }
+    ArchivedMeta { hours: end - first, days, class }
 }

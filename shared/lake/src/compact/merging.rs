@@ -142,7 +142,13 @@ impl Lake {
             }
         };
         let mut inputs = Vec::with_capacity(blocks.len());
-        for input in gather(self.options.concurrency, blocks.iter().cloned().map(read)).await? {
+        let read = gather(self.options.concurrency, blocks.iter().cloned().map(read)).await?;
+        let is_frozen = |read: &Result<_, BucketError>| matches!(read, Err(BucketError::Frozen { .. }));
+        if read.iter().any(is_frozen) {
+            let frozen = blocks.iter().zip(&read).filter(|(_, read)| is_frozen(read));
+            return Err(self.restore(frozen.map(|(block, _)| block)).await);
+        }
+        for input in read {
             match input {
                 Err(BucketError::NotFound { .. }) if !self.options.sole_writer => return Ok(None),
                 other => inputs.push(other?),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use serde::Serialize;
-use weir_platform::Created;
+use weir_platform::{Created, Placement, StorageClass};
 
 pub(crate) use parts::Parts;
 pub(crate) use rewrite::{Keep, Rewrite};
@@ -171,12 +171,16 @@ impl Lake {
             (None, Some(_)) => keys::archived_block(&new.tenant, new.hour, &encoded.name),
             (None, None) => keys::block(&new.tenant, new.hour, &encoded.name),
         };
-        let create = |key: String, bytes: bytes::Bytes| {
+        let mut archived = new.archived.clone();
+        let placement = archived.as_mut().map(|archived| self.place(new, archived, &encoded));
+        let create = |key: String, bytes: bytes::Bytes, placement: Placement| {
             let bucket = self.bucket.clone();
             async move {
-                match bucket.create(&key, bytes.clone()).await? {
+                match bucket.create_in(&key, bytes.clone(), &placement).await? {
                     Created::New => Ok(()),
-                    // Names are this process's own: mostly an attempt of ours whose reply was lost.
+                    // Names are this process's own: an attempt of ours whose reply was lost.
+                    Created::Existed if placement.class.is_frozen() => Ok(()),
+                    // Mostly so here, too.
                     Created::Existed if bucket.get(&key).await? == bytes => Ok(()),
                     Created::Existed => Err(LakeError::unavailable(format!("name {key:?} is taken"))),
                 }
@@ -184,10 +188,13 @@ impl Lake {
         };
         let mut writes = Vec::new();
         if encoded.stats.samples > 0 {
-            writes.push(create(samples_key.clone(), encoded.samples.clone()));
-            writes.push(create(series_key.clone(), encoded.series.clone()));
+            let placement = placement.unwrap_or_default();
+            writes.push(create(samples_key.clone(), encoded.samples.clone(), placement));
+            writes.push(create(series_key.clone(), encoded.series.clone(), Placement::default()));
         }
-        writes.extend(encoded.exemplars.as_ref().map(|e| create(exemplars_key.clone(), e.object.clone())));
+        let exemplars = encoded.exemplars.as_ref();
+        let exemplars = exemplars.map(|e| (exemplars_key.clone(), e.object.clone()));
+        writes.extend(exemplars.map(|(key, object)| create(key, object, Placement::default())));
         for written in gather(self.options.concurrency, writes).await? {
             written?;
         }
@@ -216,7 +223,18 @@ impl Lake {
             }),
             rollup: new.rollup.clone(),
             erased: new.planned.erased,
-            archived: new.archived.clone(),
+            archived,
         })
+    }
+
+    /// Where the samples of an archived block are put. Says in the block's place in the manifest what comes of the
+    /// class that was wished for.
+    fn place(&self, new: &NewBlock, archived: &mut ArchivedMeta, encoded: &EncodedBlock) -> Placement {
+        if !self.bucket.has_classes() || (encoded.samples.len() as u64) < self.options.cold_bytes {
+            archived.class = StorageClass::Standard;
+        }
+        let day = keys::date(new.hour.div_euclid(24));
+        let tags = vec![("tenant", new.tenant.to_string()), ("tier", "raw".to_owned()), ("day", day)];
+        Placement { class: archived.class, tags }
     }
 }

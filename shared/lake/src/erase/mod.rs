@@ -120,6 +120,8 @@ pub(crate) struct Erasure {
     pub counts: Counts,
     /// When the last block had been through it.
     pub done_ms: Option<i64>,
+    /// Blocks that have to be restored first, as of the last run.
+    pub frozen: u64,
     tests: Arc<[(String, bool, Test)]>,
 }
 
@@ -132,6 +134,8 @@ pub(crate) struct ErasureState {
     pub counts: Counts,
     #[serde(default)]
     pub done_ms: Option<i64>,
+    #[serde(default)]
+    pub frozen: u64,
 }
 
 enum Test {
@@ -194,16 +198,16 @@ impl Erasure {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn new(state: ErasureState) -> Result<Self, String> {
-        let ErasureState { number, stored, counts, done_ms } = state;
+        let ErasureState { number, stored, counts, done_ms, frozen } = state;
         let tenant = TenantId::new(&stored.tenant).map_err(|error| error.to_string())?;
         let tests = stored.matchers.iter().map(StoredMatcher::test).collect::<Result<_, _>>()?;
-        Ok(Self { number, stored, tenant, counts, done_ms, tests })
+        Ok(Self { number, stored, tenant, counts, done_ms, frozen, tests })
     }
 
     /// For a checkpoint.
     pub(crate) fn state(&self) -> ErasureState {
         let (stored, counts) = (self.stored.clone(), self.counts.clone());
-        ErasureState { number: self.number, stored, counts, done_ms: self.done_ms }
+        ErasureState { number: self.number, stored, counts, done_ms: self.done_ms, frozen: self.frozen }
     }
 
     /// True when a series of those labels goes.
@@ -245,7 +249,8 @@ mod tests {
             by: "test".into(),
             drop_unreadable: false,
         };
-        Erasure::new(ErasureState { number: 1, stored, counts: Counts::new(), done_ms: None }).unwrap()
+        Erasure::new(ErasureState { number: 1, stored, counts: Counts::new(), done_ms: None, frozen: 0 })
+            .unwrap()
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub struct ErasureReport {
     pub state: String,
     /// When every block had been through it.
     pub done_ms: Option<i64>,
+    /// Blocks that lie in a storage class from which they have to be restored first: that has been asked for, and
+    /// a later run goes on with them.
+    #[serde(default)]
+    pub frozen: u64,
     /// Until when records that arrive late are filtered.
     pub watched_until_ms: i64,
     /// What was done, by kind of object: `raw`, `1m`, `1h`, `1d`, `hot`, `quarantine`, `exports`, and `leftovers`,
@@ -84,6 +88,7 @@ impl ErasureReport {
             requested_ms: erasure.stored.requested_ms,
             state: state.to_owned(),
             done_ms: erasure.done_ms,
+            frozen: erasure.frozen,
             watched_until_ms: erasure.stored.requested_ms.saturating_add(WATCHED_MS),
             counts: erasure.counts.clone(),
         }
@@ -131,7 +136,7 @@ pub(super) fn draft(wish: &EraseWish, number: u64, requested_ms: i64) -> Result<
         by: wish.by.clone(),
         drop_unreadable: wish.drop_unreadable,
     };
-    let state = ErasureState { number, stored, counts: Counts::new(), done_ms: None };
+    let state = ErasureState { number, stored, counts: Counts::new(), done_ms: None, frozen: 0 };
     Erasure::new(state).map_err(refused)
 }
 

@@ -138,13 +138,31 @@ impl Lake {
         progress: &mut (impl FnMut(EraseProgress) + Send),
     ) -> Result<(), LakeError> {
         let mut looked = self.read_looked(erasure).await?;
+        // Left to a later run.
+        let mut frozen = BTreeSet::new();
         let mut done = 0;
         for _ in 0..MAX_ROUNDS {
             // Between rounds, compaction has its turn.
             let mut maintenance = self.maintenance.lock().await;
             self.refresh_for_maintenance().await?;
-            let due = due(&self.catalog(), erasure, &looked);
+            let mut due = due(&self.catalog(), erasure, &looked);
+            due.retain(|block| !frozen.contains(&block.id));
             progress(EraseProgress { done, total: done + due.len() as u64 });
+            if due.is_empty() && !frozen.is_empty() {
+                let frozen = frozen.len() as u64;
+                tracing::info!(
+                    erasure = erasure.number,
+                    frozen,
+                    "an erasure waits for blocks to be restored"
+                );
+                let known = |catalog: &Catalog| catalog.erasures.get(&erasure.number).map(|e| e.frozen);
+                let awaiting = BTreeMap::from([(erasure.number, frozen)]);
+                let entry = |catalog: &Catalog| {
+                    let news = known(catalog).is_some_and(|known| known != frozen);
+                    news.then(|| Entry { awaiting: awaiting.clone(), ..Entry::default() })
+                };
+                return self.commit(entry).await.map(drop);
+            }
             if due.is_empty() {
                 if self.conclude(erasure, &looked).await? {
                     return self.forget_looked(erasure).await;
@@ -152,7 +170,7 @@ impl Lake {
                 continue;
             }
             let round = &due[..due.len().min(AT_A_TIME)];
-            self.erase_round(erasure, round, &mut looked, &mut maintenance).await?;
+            self.erase_round(erasure, round, (&mut looked, &mut frozen), &mut maintenance).await?;
             self.forget_replaced_blocks();
             done += round.len() as u64;
         }
@@ -164,7 +182,7 @@ impl Lake {
         self: &Arc<Self>,
         erasure: &Arc<Erasure>,
         round: &[Arc<BlockMeta>],
-        looked: &mut Looked,
+        (looked, frozen): (&mut Looked, &mut BTreeSet<String>),
         maintenance: &mut Maintenance,
     ) -> Result<(), LakeError> {
         let planned = Planned { version: self.catalog().version, erased: erasure.number };
@@ -186,7 +204,10 @@ impl Lake {
         for some in held.chunks(REWRITES_PER_ENTRY) {
             let mut rewrites = Vec::new();
             for block in some {
-                rewrites.extend(self.rewrite(&erasure.tenant, block, keep(erasure), planned).await?);
+                match self.rewrite(&erasure.tenant, block, keep(erasure), planned).await {
+                    Err(LakeError::Frozen { .. }) => drop(frozen.insert(block.id.clone())),
+                    rewrite => rewrites.extend(rewrite?),
+                }
             }
             self.commit_rewrites(&rewrites, maintenance, |entry, rewrite| {
                 let of = |value: fn(&BlockMeta) -> u64| {

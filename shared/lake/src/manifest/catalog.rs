@@ -172,7 +172,7 @@ impl Catalog {
     fn note_erasures(&mut self, entry: &Entry) -> Result<(), String> {
         if let Some(stored) = &entry.erase {
             let (number, stored) = (entry.version, stored.clone());
-            let state = ErasureState { number, stored, counts: Counts::new(), done_ms: None };
+            let state = ErasureState { number, stored, counts: Counts::new(), done_ms: None, frozen: 0 };
             let erasure = Erasure::new(state)?;
             self.last_erasure.insert(erasure.tenant.to_string(), number);
             self.erasures.insert(number, Arc::new(erasure));
@@ -182,8 +182,14 @@ impl Catalog {
                 counts.iter().for_each(|(kind, more)| erase::count(&mut erasure.counts, kind, more));
             }
         }
+        for (number, frozen) in &entry.awaiting {
+            if let Some(erasure) = self.erasures.get_mut(number).map(Arc::make_mut) {
+                erasure.frozen = *frozen;
+            }
+        }
         for number in &entry.erased {
             if let Some(erasure) = self.erasures.get_mut(number).map(Arc::make_mut) {
+                erasure.frozen = 0;
                 erasure.done_ms.get_or_insert(entry.written_ms);
             }
         }

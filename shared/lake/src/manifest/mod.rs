@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use weir_model::{Aggregate, Tier};
+use weir_platform::StorageClass;
 
+use crate::archive::class_name;
 use crate::erase::{Counts, ErasureState, StoredErasure};
 use crate::retention::{StoredRetention, Swept};
 use crate::rollup;
@@ -71,6 +73,9 @@ pub(crate) struct ArchivedMeta {
     /// that it was made of: what rollups of that day must know. `generation` is the greatest of all, by which
     /// writes are ordered.
     pub days: BTreeMap<i64, u64>,
+    /// Where its samples lie.
+    #[serde(default, with = "class_name")]
+    pub class: StorageClass,
 }
 
 /// For serde: most blocks have been through no erasure.
@@ -142,6 +147,16 @@ impl BlockMeta {
         }
     }
 
+    /// Where its samples lie.
+    pub(crate) fn class(&self) -> StorageClass {
+        self.archived.as_ref().map(|archived| archived.class).unwrap_or_default()
+    }
+
+    /// True when its samples cannot be read without a restore.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.class().is_frozen()
+    }
+
     /// One past the last hour that it holds.
     pub(crate) fn end_hour(&self) -> i64 {
         self.hour.saturating_add(self.archived.as_ref().map_or(1, |archived| archived.hours))
@@ -190,6 +205,9 @@ pub(crate) struct Entry {
     /// What erasures, by number, did with this entry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub erasing: BTreeMap<u64, Counts>,
+    /// How many blocks erasures, by number, wait for, which are frozen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaiting: BTreeMap<u64, u64>,
     /// Erasures that every block has been through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub erased: Vec<u64>,
@@ -209,6 +227,7 @@ impl Entry {
             && self.swept.is_empty()
             && self.erase.is_none()
             && self.erasing.is_empty()
+            && self.awaiting.is_empty()
             && self.erased.is_empty()
             && self.settled.is_empty()
     }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use weir_model::{LabelsRef, MatchOp, Matcher, MatcherError, Tier};
+use weir_platform::StorageClass;
+
+use crate::archive::class_name;
 
 /// Most classes of a policy.
 const MAX_CLASSES: usize = 100;
@@ -67,12 +70,15 @@ pub struct RetentionPolicy {
 pub struct ArchiveRule {
     /// The age of a day's end, in milliseconds; `None` is never.
     pub after_ms: Option<i64>,
+    /// Where their samples then lie; series, exemplars and rollups stay where they can be read at once.
+    #[serde(default, with = "class_name")]
+    pub storage_class: StorageClass,
 }
 
 impl Default for ArchiveRule {
-    /// After a week, within which most late samples come.
+    /// After a week, within which most late samples come; where they can be read at once.
     fn default() -> Self {
-        Self { after_ms: Some(7 * 86_400_000) }
+        Self { after_ms: Some(7 * 86_400_000), storage_class: StorageClass::Standard }
     }
 }
 

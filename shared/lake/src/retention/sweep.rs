@@ -32,6 +32,8 @@ pub struct ExpireReport {
     pub dropped: u64,
     /// Blocks written again without their expired series.
     pub rewritten: u64,
+    /// Blocks that have to be restored from their storage class first: a later run goes on with them.
+    pub frozen: u64,
     /// Samples gone.
     pub samples: u64,
     /// Size of the objects that were replaced, less that of those written instead, in bytes.
@@ -93,12 +95,16 @@ impl Lake {
                 } else {
                     let floors = floors.clone();
                     let keep = move |labels: LabelsRef<'_>, last_ms| last_ms >= floors.of(labels);
-                    match self
-                        .rewrite(tenant, block, Arc::new(keep), Planned::under(&catalog, tenant))
-                        .await?
-                    {
-                        Some(rewrite) => Some(rewrite),
-                        None => {
+                    let planned = Planned::under(&catalog, tenant);
+                    match self.rewrite(tenant, block, Arc::new(keep), planned).await {
+                        Err(LakeError::Frozen { .. }) => {
+                            report.frozen += 1;
+                            swept.remove(tenant.as_str());
+                            None
+                        }
+                        Err(error) => return Err(error),
+                        Ok(Some(rewrite)) => Some(rewrite),
+                        Ok(None) => {
                             // Replaced by another process meanwhile: the next run finds what it became.
                             swept.remove(tenant.as_str());
                             None

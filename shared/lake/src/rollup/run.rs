@@ -53,6 +53,8 @@ pub struct RollupReport {
     pub bytes_written: u64,
     /// Days left to the next run, since their blocks changed meanwhile.
     pub days_changed: u64,
+    /// Days left to a later run, since their samples have to be restored from their storage class first.
+    pub days_frozen: u64,
     /// Days left to the next run by the bound of this one.
     pub days_left: u64,
 }
@@ -74,7 +76,7 @@ struct Batch {
 }
 
 /// The blocks that have samples of a day.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Source {
     blocks: Vec<Arc<BlockMeta>>,
     /// The greatest of their samples of that day.
@@ -187,7 +189,7 @@ impl Lake {
         let mut done = 0;
         progress(RollupProgress { done, total });
         for batch in &batches {
-            self.roll_batch(batch, &mut report).await?;
+            self.roll_thawed(batch, &mut report).await?;
             done += batch.days.len() as u64;
             progress(RollupProgress { done, total });
         }
@@ -196,6 +198,30 @@ impl Lake {
             self.forget_replaced_blocks();
         }
         Ok(report)
+    }
+
+    /// Rolls up a batch, or of one with frozen samples the days that have none.
+    async fn roll_thawed(
+        self: &Arc<Self>,
+        batch: &Batch,
+        report: &mut RollupReport,
+    ) -> Result<(), LakeError> {
+        match self.roll_batch(batch, report).await {
+            Err(LakeError::Frozen { reason, .. }) if batch.days.len() == 1 => {
+                tracing::info!(tenant = %batch.tenant, reason, "late samples are not rolled up yet");
+                report.days_frozen += 1;
+                Ok(())
+            }
+            Err(LakeError::Frozen { .. }) => {
+                for (day, source) in &batch.days {
+                    let days = BTreeMap::from([(*day, source.clone())]);
+                    let one = Batch { tenant: batch.tenant.clone(), days };
+                    Box::pin(self.roll_thawed(&one, report)).await?;
+                }
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     async fn roll_batch(self: &Arc<Self>, batch: &Batch, report: &mut RollupReport) -> Result<(), LakeError> {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use weir_platform::{Bucket, BucketError, Clock, Created, ManualClock, MemoryBucket, ObjectInfo};
+use weir_platform::{
+    Bucket, BucketError, Clock, Created, ManualClock, MemoryBucket, ObjectInfo, Placement, Restore,
+};
 
 use super::Random;
 
@@ -103,6 +105,11 @@ impl FaultyBucket {
         }
     }
 
+    /// Restores what was asked for, and says what.
+    pub(crate) fn thaw(&self) -> Vec<String> {
+        self.inner.thaw()
+    }
+
     /// Keys under a prefix, going around the faults.
     pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
         let objects = self.inner.list(prefix, None, usize::MAX).await.unwrap();
@@ -113,14 +120,31 @@ impl FaultyBucket {
 #[async_trait]
 impl Bucket for FaultyBucket {
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+        self.create_in(key, bytes, &Placement::default()).await
+    }
+
+    fn has_classes(&self) -> bool {
+        true
+    }
+
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
         let create = async {
-            let created = self.inner.create(key, bytes).await?;
+            let created = self.inner.create_in(key, bytes, placement).await?;
             if created == Created::New {
                 self.note(key);
             }
             Ok(created)
         };
         self.run(key, create).await
+    }
+
+    async fn restore(&self, key: &str, days: u32) -> Result<Restore, BucketError> {
+        self.run(key, self.inner.restore(key, days)).await
     }
 
     async fn replace(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {

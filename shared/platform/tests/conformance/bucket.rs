@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_platform::{Bucket, BucketError, Created};
+use weir_platform::{Bucket, BucketError, Created, Placement, Restore, StorageClass};
 
 /// A bucket on which nothing fails, empty at the start.
 pub(crate) async fn conforms(bucket: Arc<dyn Bucket>) {
@@ -56,6 +56,23 @@ pub(crate) async fn conforms(bucket: Arc<dyn Bucket>) {
     assert!(matches!(bucket.get("a/b").await, Err(BucketError::NotFound { .. })));
     assert_eq!(bucket.create("a/b", Bytes::from_static(b"third")).await.unwrap(), Created::New);
 
+    // storage classes, which a bucket may have or not; what is read at once is
+    let placement = |class, day: &str| Placement {
+        class,
+        tags: vec![("tenant", "team-b".to_owned()), ("day", day.to_owned())],
+    };
+    for class in [StorageClass::Standard, StorageClass::StandardIa, StorageClass::GlacierIr] {
+        let key = format!("kept/{class}");
+        let placed =
+            bucket.create_in(&key, Bytes::from_static(b"kept"), &placement(class, "2026-11-21")).await;
+        assert_eq!(placed.unwrap(), Created::New, "{class}");
+        assert_eq!(bucket.get(&key).await.unwrap(), "kept", "{class}");
+        assert_eq!(bucket.restore(&key, 1).await.unwrap(), Restore::Readable, "{class}");
+        let again = bucket.create_in(&key, Bytes::from_static(b"x"), &Placement::default()).await.unwrap();
+        assert_eq!(again, Created::Existed);
+    }
+    assert!(matches!(bucket.restore("kept/none", 1).await, Err(BucketError::NotFound { .. })));
+
     // one of many racing creators wins
     let racers = (0..16).map(|n| {
         let bucket = bucket.clone();
@@ -68,6 +85,28 @@ pub(crate) async fn conforms(bucket: Arc<dyn Bucket>) {
     }
     assert_eq!(bucket.get("race/key").await.unwrap(), winners);
     assert_eq!(winners.len(), 1);
+}
+
+/// A bucket that has storage classes: what is frozen is told apart from what fails, and can be asked for any
+/// number of times.
+pub(crate) async fn freezes(bucket: Arc<dyn Bucket>) {
+    assert!(bucket.has_classes());
+    for class in StorageClass::ALL.into_iter().filter(|class| class.is_frozen()) {
+        let (key, placement) = (format!("frozen/{class}"), Placement { class, tags: Vec::new() });
+        let bytes = Bytes::from_static(b"frozen");
+        assert_eq!(bucket.create_in(&key, bytes.clone(), &placement).await.unwrap(), Created::New);
+        assert!(matches!(bucket.get(&key).await, Err(BucketError::Frozen { .. })), "{class}");
+        assert!(matches!(bucket.get_range(&key, 0..2).await, Err(BucketError::Frozen { .. })), "{class}");
+        assert_eq!(bucket.create_in(&key, bytes, &placement).await.unwrap(), Created::Existed);
+        assert_eq!(bucket.list(&key, None, 2).await.unwrap()[0].size, 6);
+        for _ in 0..2 {
+            // An emulator may be done at once.
+            let asked = bucket.restore(&key, 1).await.unwrap();
+            assert_eq!(asked == Restore::Readable, bucket.get(&key).await.is_ok(), "{class} {asked:?}");
+        }
+        bucket.delete(&key).await.unwrap();
+        assert!(matches!(bucket.get(&key).await, Err(BucketError::NotFound { .. })), "{class}");
+    }
 }
 
 /// More objects than one listing of S3 answers are listed, in order.
