@@ -19,7 +19,9 @@ const ATTEMPTS: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Longest that S3 honours a signed address.
 const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
-/// S3's word for an object that must be restored before it is read, or that needs no restore.
+/// S3's words for an object that needs no restore.
+const ACTIVE: &str = "ObjectAlreadyInActiveTierError";
+/// And for one that must be restored before it is read, or, so older ones of its answers, that needs no restore.
 const FROZEN: &str = "InvalidObjectState";
 /// Most keys of one listing: S3's quota.
 const PAGE: usize = 1_000;
@@ -120,7 +122,7 @@ impl Bucket for S3Bucket {
                 (Some(404), _) => Err(BucketError::NotFound { key: key.to_owned() }),
                 (Some(409), _) => Ok(Restore::UnderWay),
                 // It lies in no class that freezes.
-                (Some(403), Some(FROZEN)) => Ok(Restore::Readable),
+                (Some(403), Some(ACTIVE | FROZEN)) => Ok(Restore::Readable),
                 _ => Err(unavailable(key, error)),
             },
         }
