@@ -193,7 +193,9 @@ mod schedules {
                 let selected = loop {
                     match lake.select(&TenantId::new(tenant).unwrap(), &selection).await {
                         // What was asked for is there when it has been restored.
-                        Err(LakeError::Frozen { .. }) if tries.next().is_some() => drop(self.bucket.thaw()),
+                        Err(LakeError::Frozen { .. }) if tries.next().is_some() => {
+                            self.bucket.inner.thaw();
+                        }
                         selected => break selected.unwrap(),
                     }
                 };
@@ -343,14 +345,14 @@ mod schedules {
             lake.compact(CompactMode::Full).await.unwrap();
             lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
             // Rollups of frozen days, and erasures of what is frozen, are gone on with when it has been restored.
-            self.bucket.thaw();
+            self.bucket.inner.thaw();
             lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
             let awaited = lake.continue_erasures().await.unwrap();
             assert!(
                 awaited.iter().all(|report| (report.state == "running") == (report.frozen > 0)),
                 "{context}"
             );
-            self.bucket.thaw();
+            self.bucket.inner.thaw();
             for report in lake.continue_erasures().await.unwrap() {
                 assert_eq!((report.state.as_str(), report.frozen), ("watched", 0), "{context}");
             }

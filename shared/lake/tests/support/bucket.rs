@@ -27,7 +27,8 @@ pub(crate) enum Faults {
 
 #[derive(Default)]
 pub(crate) struct FaultyBucket {
-    inner: MemoryBucket,
+    /// Around the faults.
+    pub(crate) inner: MemoryBucket,
     faults: Mutex<Faults>,
     /// Tells when objects are created, instead of their order.
     clock: Option<Arc<ManualClock>>,
@@ -103,11 +104,6 @@ impl FaultyBucket {
                 Err(failed())
             }
         }
-    }
-
-    /// Restores what was asked for, and says what.
-    pub(crate) fn thaw(&self) -> Vec<String> {
-        self.inner.thaw()
     }
 
     /// Keys under a prefix, going around the faults.
