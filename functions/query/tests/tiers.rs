@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use weir_lake::{Ages, CompactMode, Incoming, Lake, LakeOptions, RetentionPolicy, RollupWish};
 use weir_model::{
     Batch, DistributionBuilder, FloatSample, HistogramSample, Labels, MetricKind, Record, STALE_NAN,
-    Temporality, TenantId,
+    SetSample, Temporality, TenantId, UniqueSet,
 };
 use weir_platform::{Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId, Telemetry};
 use weir_query::{Query, QueryOptions, router};
@@ -57,7 +57,16 @@ const TEXTS: &[&str] = &[
     "quantile_over_time(0.9, level[$r])",
     "max_over_time(rate(counter_total[$r])[4h:1h])",
     "sum_over_time(latency[$r])",
+    "sum_over_time({__name__=~\"level|took\"}[$r])",
+    "histogram_count(sum_over_time(latency[$r] offset $o))",
+    "avg_over_time(took[$r])",
     "rate(latency[$r])",
+    "rate(took[$r])",
+    "histogram_quantile(0.9, sum(increase(took[$r] offset $o)))",
+    "increase({__name__=~\"took|changes\"}[$r])",
+    "distinct_over_time(visitors[$r])",
+    "distinct_over_time({__name__=~\"visitors|level\"}[$r])",
+    "sum_over_time(visitors[$r])",
     "latency",
     "{__name__=~\"level|latency\"}",
     "count_over_time({__name__=~\"level|latency\"}[$r])",
@@ -127,6 +136,26 @@ impl World {
         batch.floats.push(FloatSample { series, timestamp_ms, value });
     }
 
+    /// A histogram, a histogram that is a change, or a set.
+    fn other(&mut self, batch: &mut Batch, timestamp_ms: i64) {
+        let (name, kind, temporality) = self.random.one(&[
+            ("latency", MetricKind::Histogram, Temporality::Cumulative),
+            ("took", MetricKind::Histogram, Temporality::Delta),
+            ("visitors", MetricKind::Unknown, Temporality::Delta),
+        ]);
+        let labels = Labels::from_pairs([("__name__", name)]);
+        let series = batch.push_series(labels.borrowed(), kind, temporality);
+        if name == "visitors" {
+            let mut set = UniqueSet::new();
+            (0..1 + self.random.below(60)).for_each(|_| set.insert(&self.random.below(200).to_le_bytes()));
+            batch.sets.push(SetSample { series, timestamp_ms, set: Arc::new(set) });
+            return;
+        }
+        let mut builder = DistributionBuilder::new();
+        (0..3).for_each(|_| builder.observe(self.random.below(100) as f64 - 10.0, 2.0));
+        batch.histograms.push(HistogramSample { series, timestamp_ms, histogram: Arc::new(builder.build()) });
+    }
+
     async fn fill(&mut self) {
         let mut batch = Batch::new();
         let mut at = BASE_MS;
@@ -135,14 +164,8 @@ impl World {
                 let jitter = self.random.one(&[0, 0, 1, 30_000]);
                 self.sample(&mut batch, at + jitter);
             }
-            if self.random.below(8) == 0 {
-                let labels = Labels::from_pairs([("__name__", "latency")]);
-                let series =
-                    batch.push_series(labels.borrowed(), MetricKind::Histogram, Temporality::Cumulative);
-                let mut builder = DistributionBuilder::new();
-                builder.observe(self.random.below(100) as f64, 2.0);
-                let histogram = Arc::new(builder.build());
-                batch.histograms.push(HistogramSample { series, timestamp_ms: at, histogram });
+            if self.random.below(4) == 0 {
+                self.other(&mut batch, at);
             }
             at += self.random.one(&[60_000, 240_000, 600_000]);
         }
@@ -154,6 +177,7 @@ impl World {
         for _ in 0..5 {
             let at = BASE_MS + self.random.below((DAYS * 24 * 60) as u64) as i64 * 60_000;
             self.sample(&mut batch, at);
+            self.other(&mut batch, at);
         }
         self.append(batch).await;
     }
@@ -270,6 +294,13 @@ async fn a_tier_that_is_asked_for_answers_or_says_why_not() {
         ("quantile_over_time(0.5, level[2h])", hours, "1m", false),
         ("quantile_over_time(0.5, level[2h])", hours, "1h", true),
         ("quantile_over_time(0.5, counter_total[2h])", hours, "1h", false),
+        ("sum_over_time(latency[2h])", hours, "1h", true),
+        ("avg_over_time(latency[2h])", hours, "1h", false),
+        ("rate(latency[2h])", hours, "1h", false),
+        ("rate(took[2h])", hours, "1h", true),
+        ("increase(took[2h])", hours, "1m", true),
+        ("distinct_over_time(visitors[2h])", hours, "1h", true),
+        ("sum_over_time(visitors[2h])", hours, "1h", false),
         ("stddev_over_time(counter_total[2h])", hours, "1h", false),
         ("level", (hours.0 + 1000, hours.1, HOUR_MS), "1m", false),
         ("level", hours, "5m", false),
@@ -290,8 +321,15 @@ async fn rollups_outlive_samples_exactly_where_they_can_and_approximately_with_a
     world.clock.advance((DAYS + 1) * DAY_MS);
     world.lake.roll_up(&RollupWish::default(), |_| {}).await.unwrap();
     let range = (BASE_MS + HOUR_MS, BASE_MS + 20 * HOUR_MS, HOUR_MS);
-    let exact =
-        ["sum_over_time(level[2h])", "rate(counter_total[3h])", "level", "max_over_time(changes[1h])"];
+    let exact = [
+        "sum_over_time(level[2h])",
+        "rate(counter_total[3h])",
+        "level",
+        "max_over_time(changes[1h])",
+        "sum_over_time(latency[2h])",
+        "rate(took[3h])",
+        "distinct_over_time(visitors[2h])",
+    ];
     let mut before = Vec::new();
     for text in exact {
         before.push(world.ask(text, range, "&tier=raw").await);
@@ -311,7 +349,7 @@ async fn rollups_outlive_samples_exactly_where_they_can_and_approximately_with_a
         "quantile_over_time(0.5, level[90m])",
         "quantile_over_time(0.5, counter_total[2h])",
         "changes(level[90m])",
-        "sum_over_time(latency[2h])",
+        "rate(latency[2h])",
     ] {
         let left = world.ask(text, range, "").await;
         assert!(left["data"]["result"].as_array().is_some_and(|series| !series.is_empty()), "{text}: {left}");

@@ -7,6 +7,7 @@ use weir_model::{Labels, Matcher, MetricKind, Samples, SeriesId, Temporality, Te
 use weir_platform::BucketError;
 
 use crate::block::BlockPages;
+use crate::block::Holds;
 use crate::days::{Day, DayKey, OpenBlock};
 use crate::error::LakeError;
 use crate::gather::gather;
@@ -114,14 +115,30 @@ impl LakeSelection {
 
     /// True when no histogram or set is among the samples, as far as can be told without reading them.
     pub(crate) fn has_only_floats(&self) -> bool {
-        let plain = |samples: &Samples| samples.histograms.is_empty() && samples.sets.is_empty();
-        self.sources.iter().all(|source| match source {
-            Source::Block { place, ordinal } => {
-                self.blocks[*place as usize].pages.index().has_only_floats(*ordinal)
+        self.sources.iter().map(|source| self.source_holds(source)).all(|held| !held.histograms && !held.sets)
+    }
+
+    /// Which kinds of samples a series has, as far as can be told without reading them.
+    pub(crate) fn holds(&self, series: usize) -> Holds {
+        let bounds = self.starts.get(series).zip(self.starts.get(series + 1));
+        let own = bounds.and_then(|(from, to)| self.sources.get(*from as usize..*to as usize));
+        let each = own.unwrap_or_default().iter().map(|source| self.source_holds(source));
+        each.fold(Holds::default(), Holds::or)
+    }
+
+    fn source_holds(&self, source: &Source) -> Holds {
+        match source {
+            Source::Block { place, ordinal } => self.blocks[*place as usize].pages.index().holds(*ordinal),
+            Source::Plain { .. } => Holds { floats: true, ..Holds::default() },
+            Source::Sorted(place) => {
+                let samples = &self.hot.sorted[*place as usize];
+                Holds {
+                    floats: !samples.timestamps.is_empty(),
+                    histograms: !samples.histograms.is_empty(),
+                    sets: !samples.sets.is_empty(),
+                }
             }
-            Source::Plain { .. } => true,
-            Source::Sorted(place) => plain(&self.hot.sorted[*place as usize]),
-        })
+        }
     }
 
     /// Number of blocks that have something of the selection.

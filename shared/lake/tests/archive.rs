@@ -15,8 +15,8 @@ mod archive {
         RetentionPolicy, RollupWish, Selection, StorageTier, TierWish,
     };
     use weir_model::{
-        Aggregate, Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Matcher, MetricKind,
-        Record, Samples, Temporality, TenantId,
+        AddedUp, Aggregate, Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Matcher,
+        MetricKind, Record, Samples, Temporality, TenantId,
     };
     use weir_platform::{Bucket, Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId, StorageClass};
 
@@ -289,7 +289,8 @@ mod archive {
         let names = lake.label_values(&tenant, "i", &[], BASE_MS + 5, BASE_MS + DAY_MS, 99).await.unwrap();
         assert!(names.len() > 3, "{names:?}");
         assert!(!lake.exemplars(&tenant, &[vec![]], i64::MIN, i64::MAX, 9_999).await.unwrap().is_empty());
-        let wish = TierWish { grid_ms: 3_600_000, aggregates: vec![Aggregate::Count], tier: None };
+        let (aggregates, added_up) = (vec![Aggregate::Count], AddedUp::None);
+        let wish = TierWish { grid_ms: 3_600_000, aggregates, added_up, tier: None };
         let days = Selection {
             start_ms: BASE_MS + 1,
             end_ms: BASE_MS + 2 * DAY_MS,

@@ -14,8 +14,8 @@ mod rollup {
         CompactMode, Incoming, Lake, LakeError, LakeOptions, RollupWish, Selection, SeriesInfo, TierWish,
     };
     use weir_model::{
-        Aggregate, Batch, FloatSample, Histogram, HistogramSample, Interval, Intervals, Labels, MatchOp,
-        Matcher, MetricKind, Record, STALE_NAN, Samples, Temporality, TenantId, Tier, is_stale_nan,
+        AddedUp, Aggregate, Batch, FloatSample, Histogram, HistogramSample, Interval, Intervals, Labels,
+        MatchOp, Matcher, MetricKind, Record, STALE_NAN, Samples, Temporality, TenantId, Tier, is_stale_nan,
     };
     use weir_platform::{Clock, ManualClock, SequenceNumber, ShardId};
 
@@ -97,7 +97,8 @@ mod rollup {
     ];
 
     fn wish(tier: Tier, aggregates: &[Aggregate]) -> TierWish {
-        TierWish { grid_ms: tier.width_ms(), aggregates: aggregates.to_vec(), tier: Some(tier) }
+        let (grid_ms, added_up) = (tier.width_ms(), AddedUp::None);
+        TierWish { grid_ms, aggregates: aggregates.to_vec(), added_up, tier: Some(tier) }
     }
 
     /// The intervals of samples, worked out one by one.

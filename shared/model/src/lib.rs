@@ -26,7 +26,7 @@ pub use histogram::{
 pub use labels::{BUCKET_LABEL, Labels, LabelsBuilder, LabelsError, LabelsRef, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use record::{MAX_RECORD_BYTES, Record, RecordError, RecordKey};
-pub use rollup::{Aggregate, Interval, Intervals, NoDistribution, Ranks, Tier, is_running_total};
+pub use rollup::{AddedUp, Aggregate, Interval, Intervals, NoDistribution, Ranks, Tier, is_running_total};
 pub use samples::{STALE_NAN, STALE_NAN_BITS, Samples, is_stale_nan};
 pub use series::{MetricKind, SeriesId, Temporality};
 pub use set::{SetError, UniqueSet};

@@ -5,7 +5,7 @@
 //! query holds the samples of a few series, never those of all.
 
 use async_trait::async_trait;
-use weir_model::{Aggregate, Intervals, Labels, Matcher, MetricKind, Samples, Temporality};
+use weir_model::{AddedUp, Aggregate, Intervals, Labels, Matcher, MetricKind, Samples, Temporality};
 
 /// One selector's wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Instead {
     /// The aggregates that intervals must have. None: samples are wanted, of which at each multiple the newest
     /// must be the same.
     pub aggregates: Vec<Aggregate>,
+    /// Which series without floats may come as what their intervals add up to.
+    pub added_up: AddedUp,
 }
 
 /// A series that a selection found.

@@ -1,7 +1,7 @@
 //! Selections that read rollups where these give the same answers as samples.
 
 use weir_lake::{Selection, TierReader, TierSelection, TierWish};
-use weir_model::{Intervals, Samples, Tier};
+use weir_model::{AddedUp, Intervals, Samples, Tier};
 use weir_promql::{
     Instead, SelectRequest, SelectedSeries, SelectionStats, SeriesReader, SeriesSet, StorageError,
 };
@@ -49,9 +49,9 @@ impl TenantStorage {
             Tiers::Only(tier) => Some(tier),
         };
         // On a grid of 0 no window is a union of intervals, and only expired samples are stood in for.
-        let all = Instead { grid_ms: 0, aggregates: Vec::new() };
-        let Instead { grid_ms, aggregates } = request.instead.clone().unwrap_or(all);
-        let wish = TierWish { grid_ms, aggregates, tier };
+        let all = Instead { grid_ms: 0, aggregates: Vec::new(), added_up: AddedUp::None };
+        let Instead { grid_ms, aggregates, added_up } = request.instead.clone().unwrap_or(all);
+        let wish = TierWish { grid_ms, aggregates, added_up, tier };
         let found = self.lake.select_tier(&self.tenant, selection, &wish).await.map_err(storage_error)?;
         let found = found.map(|found| OfTier {
             series: selected(found.series()),
@@ -61,7 +61,7 @@ impl TenantStorage {
         match (tier, &found) {
             (Some(tier), None) => Err(StorageError::Limit(format!(
                 "tier {} cannot answer this: that takes a function that works on rollups; a start, step, range \
-                 and offset that are multiples of the tier; series of floats, and no counters where their spread is \
+                 and offset that are multiples of the tier; series of floats, or of what the function adds up, and no counters where their spread is \
                  asked for, which no tier of minutes keeps; and days that are rolled up. \
                  Leave out the parameter \"tier\", and samples are read where they are needed",
                 tier.name()

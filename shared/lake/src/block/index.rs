@@ -85,6 +85,25 @@ fn group_rows(reader: &SerializedFileReader<Bytes>, group: usize) -> Result<usiz
     columns::group_rows(reader, group, MAX_SERIES)
 }
 
+/// Kinds of samples, staleness markers being floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Holds {
+    pub floats: bool,
+    pub histograms: bool,
+    pub sets: bool,
+}
+
+impl Holds {
+    /// What either has.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            floats: self.floats || other.floats,
+            histograms: self.histograms || other.histograms,
+            sets: self.sets || other.sets,
+        }
+    }
+}
+
 impl BlockIndex {
     /// Reads a whole series object. Labels and units stay packed until they are asked for.
     ///
@@ -250,9 +269,14 @@ impl BlockIndex {
         self.entry(ordinal).map_or_else(Temporality::default, |entry| entry.temporality)
     }
 
-    /// True when a series has neither histograms nor sets.
-    pub(crate) fn has_only_floats(&self, ordinal: u32) -> bool {
-        self.entry(ordinal).is_none_or(|entry| entry.contents & (contents::HISTOGRAMS | contents::SETS) == 0)
+    /// Which kinds of samples a series has.
+    pub(crate) fn holds(&self, ordinal: u32) -> Holds {
+        let has = |bits| self.entry(ordinal).is_some_and(|entry| entry.contents & bits != 0);
+        Holds {
+            floats: has(contents::DECIMALS | contents::VALUES),
+            histograms: has(contents::HISTOGRAMS),
+            sets: has(contents::SETS),
+        }
     }
 
     /// Number of samples of a series.

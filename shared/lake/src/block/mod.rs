@@ -99,6 +99,7 @@ mod writer;
 pub use cursor::BlockCursor;
 pub use error::BlockError;
 pub(crate) use exemplars_table::decode_exemplars;
+pub(crate) use index::Holds;
 pub use index::{BlockIndex, BlockLabels};
 pub use plan::{BlockPages, ReadPlan};
 pub(crate) use series_table::temporality_name;

@@ -301,6 +301,10 @@ pub(crate) fn from_columns(columns: &[(Aggregate, Samples)], tier: Tier, into: &
             }
         }
     }
+    if let Some(column) = of(A::Sum) {
+        into.histograms.extend(column.histograms.iter().cloned());
+        into.sets.extend(column.sets.iter().cloned());
+    }
     if let Some(column) = of(A::Distribution) {
         into.distributions.extend(column.histograms.iter().cloned());
     }

@@ -7,11 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use weir_model::{Aggregate, Intervals, Samples, Temporality, TenantId, Tier, is_running_total};
+use weir_model::{
+    AddedUp, Aggregate, Intervals, Samples, Temporality, TenantId, Tier, is_running_total, is_stale_nan,
+};
 
 use super::columns::{distributions, from_columns, intervals};
 use super::cover::generations;
 use super::{DAY_MS, day_of, partition_days, place};
+use crate::block::Holds;
 use crate::error::LakeError;
 use crate::head::{Head, TimeRange};
 use crate::lake::Lake;
@@ -34,6 +37,8 @@ pub struct TierWish {
     pub grid_ms: i64,
     /// The aggregates of intervals that it needs; none if the last sample of each interval does.
     pub aggregates: Vec<Aggregate>,
+    /// Which series without floats their sums answer, if it needs sums.
+    pub added_up: AddedUp,
     /// The one tier to read, otherwise the coarsest that fits.
     pub tier: Option<Tier>,
 }
@@ -152,6 +157,10 @@ impl TierReader<'_> {
             } else if let Some((_, samples)) = self.columns.first() {
                 let (timestamps, values) = (&samples.timestamps, &samples.values);
                 intervals(timestamps, values, tier, &mut into.floats);
+                // Those of a window add up to the same one by one.
+                let histograms = samples.histograms.iter().filter(|(_, h)| !is_stale_nan(h.sum));
+                into.histograms.extend(histograms.cloned());
+                into.sets.extend(samples.sets.iter().cloned());
                 if self.selection.distributes {
                     distributions(timestamps, values, tier, &mut into.distributions);
                 }
@@ -369,14 +378,15 @@ impl Lake {
             return Ok(None);
         }
         let exact = |known: &Known<'_>| exact(known, wish, &days);
-        if let Some(found) = self.select_runs(tenant, selection, &wish.aggregates, exact).await? {
+        if let Some(found) = self.select_runs(tenant, selection, wish, exact).await? {
             return Ok(Some(found));
         }
         if wish.tier.is_some() {
             return Ok(None);
         }
         let left = |known: &Known<'_>| left(known, &days);
-        let found = self.select_runs(tenant, selection, &[], left).await?;
+        let only_last = TierWish { aggregates: Vec::new(), ..wish.clone() };
+        let found = self.select_runs(tenant, selection, &only_last, left).await?;
         Ok(found.map(|found| TierSelection { approximate: true, ..found }))
     }
 
@@ -385,9 +395,10 @@ impl Lake {
         &self,
         tenant: &TenantId,
         selection: &Selection,
-        aggregates: &[Aggregate],
+        wish: &TierWish,
         choose: impl FnOnce(&Known<'_>) -> Option<(Tier, Vec<DayRun>)>,
     ) -> Result<Option<TierSelection>, LakeError> {
+        let aggregates = &wish.aggregates[..];
         let planned = {
             let state = self.state();
             let Some(blocks) = state.catalog.tenants.get(tenant) else { return Ok(None) };
@@ -426,7 +437,8 @@ impl Lake {
             let mut builder = Builder::new(&plan.wish);
             builder.found = found;
             let selection = self.complete(tenant, builder, &plan.metas).await?;
-            if !aggregates.is_empty() && plan.aggregate == Aggregate::Last && !selection.has_only_floats() {
+            let only_floats = !aggregates.is_empty() && wish.added_up == AddedUp::None;
+            if only_floats && plan.aggregate == Aggregate::Last && !selection.has_only_floats() {
                 return Ok(None);
             }
             let part = Part { aggregate: plan.aggregate, selection, places: Vec::new() };
@@ -445,8 +457,30 @@ impl Lake {
         if !aggregates.iter().all(|aggregate| aggregate.is_of_totals()) && series.iter().any(is_total) {
             return Ok(None);
         }
+        let adds_up = |(at, info): (usize, &SeriesInfo)| adds_up(wish.added_up, info, &stretches, at);
+        if !aggregates.is_empty() && !series.iter().enumerate().all(adds_up) {
+            return Ok(None);
+        }
         let distributes = aggregates.contains(&Aggregate::Distribution);
         Ok(Some(TierSelection { tier, approximate: false, series, stretches, distributes }))
+    }
+}
+
+/// True when intervals of a series are what a wish takes them for: floats, or nothing but what adds up.
+fn adds_up(wish: AddedUp, info: &SeriesInfo, stretches: &[Stretch], at: usize) -> bool {
+    let of = |stretch: &Stretch| {
+        let part = stretch.parts.first()?;
+        let place = part.places.get(at).filter(|place| **place != NONE)?;
+        Some(part.selection.holds(*place as usize))
+    };
+    let all = stretches.iter().filter_map(of).fold(Holds::default(), Holds::or);
+    let only_histograms = all.histograms && !all.floats && !all.sets;
+    match wish {
+        AddedUp::Sets => true,
+        _ if !all.histograms && !all.sets => true,
+        AddedUp::None => false,
+        AddedUp::Histograms => only_histograms,
+        AddedUp::Changes => only_histograms && info.temporality == Temporality::Delta,
     }
 }
 

@@ -10,7 +10,7 @@ mod ranks;
 use serde::{Deserialize, Serialize};
 
 use crate::series::{MetricKind, Temporality};
-pub use intervals::Intervals;
+pub use intervals::{AddedUp, Intervals};
 pub use ranks::{NoDistribution, Ranks};
 
 /// A resolution of rollups.

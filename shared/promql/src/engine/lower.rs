@@ -1,7 +1,7 @@
 //! From the syntax tree to the plan.
 
 use regex::Regex;
-use weir_model::{Aggregate as Kept, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use weir_model::{AddedUp, Aggregate as Kept, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 
 use super::duration::QuerySpan;
 use super::error::QueryError;
@@ -63,7 +63,7 @@ struct Lowering<'q> {
     in_repeated: bool,
     histograms: HistogramUse,
     /// What the function around the next range selector can be computed from.
-    aggregates: Option<&'static [Kept]>,
+    aggregates: Option<(&'static [Kept], AddedUp)>,
 }
 
 /// What the nodes around a selector make of histograms.
@@ -248,9 +248,10 @@ impl Lowering<'_> {
             let now = Node { kind: Kind::Vector(Box::new(time)), position, invariant: false };
             return make(Kind::Map { function, input: Box::new(now), args: vec![] }, false);
         }
+        let of = |function: RangeFunction| Some((function.aggregates()?, function.added_up()));
         self.aggregates = match name {
-            "absent_over_time" => RangeFunction::Present.aggregates(),
-            name => RangeFunction::from_name(name).and_then(RangeFunction::aggregates),
+            "absent_over_time" => of(RangeFunction::Present),
+            name => RangeFunction::from_name(name).and_then(of),
         };
         let mut args = call.args.iter().map(|a| self.node(a, grid)).collect::<Result<Vec<_>, _>>()?;
         self.aggregates = None;
@@ -333,7 +334,14 @@ impl Lowering<'_> {
         }
         let at = self.at(selector.at);
         let lookback = self.query.lookback_ms;
-        Ok(self.select(&selector.matchers, grid, lookback, (offset, at), selector.edges, Some(&[])))
+        Ok(self.select(
+            &selector.matchers,
+            grid,
+            lookback,
+            (offset, at),
+            selector.edges,
+            Some((&[], AddedUp::None)),
+        ))
     }
 
     fn range(&mut self, matrix: &MatrixSelector, grid: &Grid) -> Result<Select, QueryError> {
@@ -380,7 +388,7 @@ impl Lowering<'_> {
         range: i64,
         (offset, at): (i64, Option<i64>),
         edges: WindowEdges,
-        aggregates: Option<&[Kept]>,
+        aggregates: Option<(&[Kept], AddedUp)>,
     ) -> Select {
         let lookback = self.query.lookback_ms;
         let (first, last) = at.map_or((grid.start, grid.end()), |at| (at, at));
@@ -394,12 +402,13 @@ impl Lowering<'_> {
             end_ms = end_ms.saturating_add(lookback);
         }
         // An instant selector may look back to anywhere, since samples keep their timestamps.
-        let looks_back = if aggregates.is_some_and(<[_]>::is_empty) { 0 } else { range };
+        let looks_back =
+            if aggregates.is_some_and(|(aggregates, _)| aggregates.is_empty()) { 0 } else { range };
         let step = if at.is_some() || grid.is_instant() { 0 } else { grid.step };
         let grid_ms = [end_of(first, offset), step, looks_back].into_iter().fold(0, common_divisor);
         let instead = aggregates
             .filter(|_| edges == WindowEdges::Plain)
-            .map(|aggregates| Instead { grid_ms, aggregates: aggregates.to_vec() });
+            .map(|(aggregates, added_up)| Instead { grid_ms, aggregates: aggregates.to_vec(), added_up });
         let request = SelectRequest {
             matchers: matchers.to_vec(),
             start_ms,

@@ -163,7 +163,7 @@ impl Pipe<'_> {
                     pipe,
                     input,
                     samples: Samples::default(),
-                    intervals: Intervals::default(),
+                    intervals: Box::default(),
                     scratch: Vec::new(),
                     counter: CounterCheck::default(),
                     ledger,
@@ -187,7 +187,7 @@ pub(crate) enum Worker<'w> {
         pipe: &'w Windows<'w>,
         input: Input<'w>,
         samples: Samples,
-        intervals: Intervals,
+        intervals: Box<Intervals>,
         scratch: Vec<usize>,
         counter: CounterCheck,
         ledger: &'w Ledger,
@@ -246,8 +246,13 @@ impl Worker<'_> {
                 let (temporality, metric) = match input {
                     Input::Stored(reader, set) if set.has_intervals() => {
                         reader.read_intervals(index, intervals)?;
-                        pipe.meter.read(started, intervals.floats.len());
-                        ledger.read(intervals.floats.len())?;
+                        pipe.meter.read(started, intervals.len());
+                        ledger.read(intervals.len())?;
+                        samples.histograms.append(&mut intervals.histograms);
+                        samples.sets.append(&mut intervals.sets);
+                        if pipe.spec.totals_only {
+                            window::keep_totals(samples);
+                        }
                         let series = &set.series()[index];
                         (series.temporality, series.labels.metric_name())
                     }
@@ -280,7 +285,9 @@ impl Worker<'_> {
                     metric,
                     position: pipe.position,
                 };
-                let rolled = matches!(input, Input::Stored(_, set) if set.has_intervals());
+                let rolled = matches!(input, Input::Stored(_, set) if set.has_intervals())
+                    && samples.is_empty()
+                    && pipe.function != RangeFunction::Distinct;
                 if rolled {
                     if pipe.function == RangeFunction::Quantile {
                         rolled::quantiles(intervals, &pipe.args, &mut context, out)?;

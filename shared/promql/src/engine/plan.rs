@@ -2,7 +2,7 @@
 //! numbered, and what does not change from step to step marked to be evaluated once.
 
 use regex::Regex;
-use weir_model::{Aggregate, Histogram, Labels, Matcher, Moment};
+use weir_model::{AddedUp, Aggregate, Histogram, Labels, Matcher, Moment};
 
 use super::grid::Grid;
 use super::instant::Output;
@@ -353,8 +353,19 @@ impl RangeFunction {
             Self::Quantile => &[A::Count, A::Sum, A::Min, A::Max, A::First, A::Distribution],
             // The sum for series whose samples are changes.
             Self::Rate | Self::Increase => &[A::Count, A::Sum, A::First, A::Resets],
+            Self::Distinct => &[A::Sum],
             _ => return None,
         })
+    }
+
+    /// Of which series without floats it needs no more than what they add up to.
+    pub(crate) fn added_up(self) -> AddedUp {
+        match self {
+            Self::Sum => AddedUp::Histograms,
+            Self::Rate | Self::Increase => AddedUp::Changes,
+            Self::Distinct => AddedUp::Sets,
+            _ => AddedUp::None,
+        }
     }
 
     /// These give a sample as it is and therefore keep the metric's name.
