@@ -166,3 +166,100 @@ impl Filled {
         self.exemplars += more.exemplars;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::manifest::ArchivedMeta;
+
+    /// First hour, how many hours it is archived of (0 is not at all), generation, bytes.
+    type Row = (i64, i64, u64, u64);
+
+    fn block((hour, hours, generation, bytes): Row) -> Arc<BlockMeta> {
+        let class = StorageClass::Standard;
+        let archived = (hours > 0).then(|| ArchivedMeta { hours, days: BTreeMap::new(), class });
+        Arc::new(BlockMeta {
+            id: format!("{hour}+{hours}g{generation}"),
+            tenant: "t".into(),
+            hour,
+            min_ms: 0,
+            max_ms: 1,
+            series: 1,
+            samples: 1,
+            samples_bytes: bytes,
+            series_bytes: 0,
+            samples_key: String::new(),
+            series_key: String::new(),
+            generation,
+            complete: true,
+            exemplars: None,
+            rollup: None,
+            erased: 0,
+            archived,
+        })
+    }
+
+    fn names(blocks: &[Arc<BlockMeta>]) -> String {
+        blocks.iter().map(|block| block.id.clone()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_day_is_cut_between_hours_and_writes_of_one_hour_stay_in_order() {
+        let rows: &[(&str, &[Row], &[&str])] = &[
+            ("what fits is one", &[(1, 0, 9, 40), (0, 0, 5, 40)], &["0+0g5 1+0g9"]),
+            ("a cut", &[(0, 0, 5, 60), (1, 0, 6, 60), (2, 0, 7, 30)], &["0+0g5", "1+0g6 2+0g7"]),
+            ("in order of writes", &[(0, 0, 9, 10), (1, 0, 6, 10)], &["1+0g6 0+0g9"]),
+            ("one block may be too large", &[(0, 0, 5, 300), (1, 0, 6, 10)], &["0+0g5", "1+0g6"]),
+            ("an hour too large", &[(0, 0, 7, 60), (0, 0, 5, 60), (0, 0, 6, 30)], &["0+0g5 0+0g6", "0+0g7"]),
+            (
+                "archived hours keep together",
+                &[(0, 9, 3, 50), (4, 0, 8, 40), (9, 0, 7, 60)],
+                &["0+9g3 4+0g8", "9+0g7"],
+            ),
+            ("what is archived stays alone", &[(0, 9, 3, 90), (9, 0, 8, 40)], &["9+0g8"]),
+        ];
+        for (shows, blocks, want) in rows {
+            let groups = groups(blocks.iter().copied().map(block).collect(), 100);
+            assert_eq!(groups.iter().map(|group| names(group)).collect::<Vec<_>>(), *want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn late_blocks_wait_until_they_are_worth_it() {
+        let options = LakeOptions { merge_fan_in: 3, archive_bytes: 1_000, ..LakeOptions::default() };
+        let rows: &[(&str, &[Row], Option<&str>)] = &[
+            ("all hours the first time", &[(0, 0, 5, 1), (3, 0, 6, 1)], Some("0+0g5 3+0g6")),
+            ("little waits", &[(0, 24, 6, 90), (3, 0, 8, 5)], None),
+            ("much is merged with the day", &[(0, 24, 6, 90), (3, 0, 8, 30)], Some("3+0g8 0+24g6")),
+            (
+                "many are merged by themselves",
+                &[(0, 24, 6, 90), (3, 0, 8, 1), (4, 0, 9, 1), (5, 0, 10, 1)],
+                Some("3+0g8 4+0g9 5+0g10"),
+            ),
+            (
+                "only the newest archived ones",
+                &[(0, 24, 6, 900), (0, 24, 9, 20), (3, 0, 12, 10)],
+                Some("3+0g12 0+24g9"),
+            ),
+            ("never more than the bound", &[(0, 24, 6, 900), (3, 0, 8, 300)], None),
+        ];
+        for (shows, blocks, want) in rows {
+            let mut tenant = TenantBlocks::default();
+            for block in blocks.iter().copied().map(block) {
+                match &block.archived {
+                    Some(_) => tenant.archived.entry(0).or_default().push(block),
+                    None => tenant.hours.entry(block.hour).or_default().push(block),
+                }
+            }
+            let found = inputs(&tenant, 0, &options);
+            assert_eq!(found.as_deref().map(names).as_deref(), *want, "{shows}");
+            // Of any hour, what is left out was written before.
+            let left =
+                tenant.raw().filter(|b| found.as_ref().is_some_and(|f| f.iter().all(|i| i.id != b.id)));
+            let first = found.iter().flatten().map(|block| block.generation).min();
+            assert!(left.into_iter().all(|block| Some(block.generation) < first), "{shows}");
+        }
+    }
+}
