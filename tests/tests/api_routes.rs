@@ -111,7 +111,7 @@ fn every_route_answers_as_http_clients_and_browsers_expect() {
         let preflight = client.send("OPTIONS", &url, &browser).unwrap();
         assert_eq!(preflight.status, 204, "OPTIONS {url}");
         let methods = preflight.header("access-control-allow-methods");
-        assert_eq!(methods, Some("GET, POST, OPTIONS"), "OPTIONS {url}");
+        assert_eq!(methods, Some("GET, POST, DELETE, OPTIONS"), "OPTIONS {url}");
         let refused = client.send("PATCH", &url, &[]).unwrap();
         assert_eq!(refused.status, 405, "PATCH {url}: {}", refused.text());
         let allowed = refused.header("allow").unwrap_or("").to_owned();
