@@ -60,8 +60,8 @@ async fn put_records(State(kept): State<Records>, body: String) -> Json<Value> {
     Json(json!({ "FailedRecordCount": 0, "Records": places }))
 }
 
-/// A batch as an event source mapping hands it over.
-pub(crate) fn event(records: &[Record]) -> Value {
+/// A batch of a shard as an event source mapping hands it over.
+pub(crate) fn event(shard: usize, records: &[Record]) -> Value {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
     let records = records.iter().map(|record| {
         json!({
@@ -74,7 +74,7 @@ pub(crate) fn event(records: &[Record]) -> Value {
             },
             "eventSource": "aws:kinesis",
             "eventVersion": "1.0",
-            "eventID": format!("shardId-000000000000:{}", record.sequence),
+            "eventID": format!("shardId-{shard:012}:{}", record.sequence),
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": "arn:aws:iam::123456789012:role/weir-EnrichRole",
             "awsRegion": "us-east-1",

@@ -158,7 +158,7 @@ pub(super) mod tests {
         for (what, want_usd) in [
             ("HTTP API: writes and queries", 9.198),
             ("Lambda: invocations", 11.836 * 0.2),
-            ("Lambda: computing on samples", 17_520.0 * 0.78 * 1769.0 / 1024.0 * 0.0000133334),
+            ("Lambda: computing on samples", 17_520.0 * 1.58 * 1769.0 / 1024.0 * 0.0000133334),
             ("Lambda: waiting while writing", (8.76e6 * 0.02 + 2.628e6 * 0.1) * 0.0000133334),
             ("Kinesis: shards", 10.95),
             ("Kinesis: records in", 8.76 * 0.014),
@@ -166,7 +166,7 @@ pub(super) mod tests {
             // Before each segment one; for each query and run the manifest, and 1,200 hot segments in two.
             ("S3: listings", (2628.0 + 3.0 * 448.0) * 0.005),
             ("S3: reads", (4.0 * 2628.0 + 4480.0) * 0.0004),
-            ("S3: storage", 17.52e9 * 1.11 * 1.2 * 12.0 / 1_073_741_824.0 * 0.023),
+            ("S3: storage", 17.52e9 * 1.11 * 2.2 * 12.0 / 1_073_741_824.0 * 0.023),
             ("Scheduler", 0.0),
             ("CloudWatch: own metrics", 9.0),
             ("CloudWatch: alarms", 2.0),

@@ -76,15 +76,21 @@ pub(crate) struct Assumptions {
     /// Bytes of a sample in a block [measured: ARCHITECTURE.md]
     #[arg(long, default_value_t = 1.11, value_name = "N")]
     pub(super) stored_bytes_per_sample: f64,
-    /// Bytes of rollups for each byte of samples [assumed]
-    #[arg(long, default_value_t = 0.2, value_name = "N")]
+    /// Bytes of rollups for each byte of samples [measured at 15 s; half of it at 60 s: ARCHITECTURE.md]
+    #[arg(long, default_value_t = 1.2, value_name = "N")]
     pub(super) rollup_bytes_ratio: f64,
     /// Months that samples are kept, and paid for [assumed]
     #[arg(long, default_value_t = 12.0, value_name = "N")]
     pub(super) retention_months: f64,
-    /// CPU-seconds of ingest, enrich and compact for a million samples [measured on x86: ARCHITECTURE.md]
-    #[arg(long, default_value_t = 0.78, value_name = "N")]
-    pub(super) cpu_seconds_per_million_samples: f64,
+    /// CPU-seconds of ingest for a million samples [measured on x86: ARCHITECTURE.md]
+    #[arg(long, default_value_t = 0.9, value_name = "N")]
+    pub(super) ingest_cpu_seconds_per_million_samples: f64,
+    /// CPU-seconds of enrich for a million samples [measured, likewise]
+    #[arg(long, default_value_t = 0.43, value_name = "N")]
+    pub(super) enrich_cpu_seconds_per_million_samples: f64,
+    /// CPU-seconds of compaction and rollups for a million samples [assumed]
+    #[arg(long, default_value_t = 0.25, value_name = "N")]
+    pub(super) compact_cpu_seconds_per_million_samples: f64,
     /// Memory of each function in MB; 1,769 is one processor [template.yaml]
     #[arg(long, default_value_t = 1024.0, value_name = "N")]
     pub(super) memory_mb: f64,
@@ -154,6 +160,13 @@ pub(crate) struct Assumptions {
 }
 
 impl Assumptions {
+    /// CPU-seconds that a million samples take until they lie in blocks and rollups.
+    pub(super) fn cpu_seconds_per_million_samples(&self) -> f64 {
+        self.ingest_cpu_seconds_per_million_samples
+            + self.enrich_cpu_seconds_per_million_samples
+            + self.compact_cpu_seconds_per_million_samples
+    }
+
     /// Refuses what is no quantity, and zero where it would be divided by.
     pub(super) fn check(&self) -> Result<()> {
         let positive = ["samples_per_request", "send_deadline_seconds", "senders", "memory_mb", "peak_ratio"];

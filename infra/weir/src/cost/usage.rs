@@ -134,7 +134,7 @@ impl Usage {
         // A thread has at most one processor, and less of one below its memory.
         let gb_seconds_per_cpu_second = a.memory_mb.max(MB_PER_PROCESSOR) / 1024.0;
         let sink_cpu = if sink_metrics > 0.0 { a.sink_cpu_seconds_per_million_samples } else { 0.0 };
-        let cpu_seconds = samples / 1e6 * (a.cpu_seconds_per_million_samples + sink_cpu);
+        let cpu_seconds = samples / 1e6 * (a.cpu_seconds_per_million_samples() + sink_cpu);
         let ingest_wait_ms = if mode == Mode::Direct { a.segment_wait_ms } else { a.stream_wait_ms };
         let waits = write_requests * ingest_wait_ms / 1e3 + enrich_invocations * a.segment_wait_ms / 1e3;
         let reads = queries + d.scheduled_runs;
@@ -264,13 +264,14 @@ mod tests {
         let a = Assumptions::default();
         let load = Load { series: 1.0, samples_per_second: 1e6 / MONTH_SECONDS };
         let usage = Usage::of(&load, Mode::Provisioned, None, &deployment(), &a);
-        // 0.78 CPU-seconds at 1,769 / 1,024 GB a processor.
-        assert!(close(usage.sample_gb_seconds, 0.78 * 1769.0 / 1024.0));
+        // Those CPU-seconds at 1,769 / 1,024 GB a processor.
+        let cpu_seconds = a.cpu_seconds_per_million_samples();
+        assert!(close(usage.sample_gb_seconds, cpu_seconds * 1769.0 / 1024.0));
         // A million samples, 1.9026 a request of 5 s: 525,600 of them wait 20 ms, their batches 100 ms.
         assert!(close(usage.waiting_gb_seconds, 525_600.0 * 0.12));
         let larger = Assumptions { memory_mb: 2048.0, ..a };
         let larger = Usage::of(&load, Mode::Provisioned, None, &deployment(), &larger);
-        assert!(close(larger.sample_gb_seconds, 0.78 * 2.0));
+        assert!(close(larger.sample_gb_seconds, cpu_seconds * 2.0));
     }
 
     #[test]
