@@ -5,6 +5,10 @@
 -- sets have none. Samples appear once they are compacted (every 5 minutes, or POST /api/v1/admin/compact).
 -- Blocks that compaction has just replaced stay for 15 minutes where other processes read, too: of two rows
 -- of one series and timestamp the one of the greater block counts, and `latest` says which that is.
+--
+-- Rollups are the same with res=1m/agg=*, res=1h/agg=* or res=1d/agg=* for res=raw, and r.agg beside r.res: each
+-- row is an interval, `agg` what of it (sum, count, last, first, min, max, squares, resets, distribution). What
+-- follows from other aggregates is not stored: a minimum or maximum that is the first or last value, say.
 CREATE OR REPLACE VIEW weir AS
 SELECT r.tenant, r.res, r.metric, r.labels, r.kind, r.temporality, r.id, s.timestamp,
        CASE WHEN s.histogram IS NULL AND s.set IS NULL

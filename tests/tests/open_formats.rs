@@ -48,6 +48,23 @@ fn fill(weir: &Weir) {
     }
 }
 
+/// Rows of each query over a view, run in a data folder's lake; every cell as text.
+fn ask_duckdb(python: &Path, data: &Path, view: &str, queries: &[&str]) -> Vec<Vec<[String; 3]>> {
+    let script = "import duckdb, json, sys\nview, *queries = json.load(sys.stdin)\ndb = duckdb.connect()\ndb.execute(view)\nprint(json.dumps([[[str(c) for c in row] for row in db.execute(q).fetchall()] for q in queries]))";
+    let mut child = Command::new(python)
+        .args(["-c", script])
+        .current_dir(data.join("lake"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked: Vec<&str> = std::iter::once(view).chain(queries.iter().copied()).collect();
+    serde_json::to_writer(child.stdin.take().unwrap(), &asked).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
 fn sql_answers_equal_promql_answers() {
     let Some(python) = peers::pypi("python3", "duckdb", DUCKDB) else { return };
@@ -79,20 +96,7 @@ fn sql_answers_equal_promql_answers() {
             "SELECT '', labels['host'], max(value) FROM weir WHERE latest AND metric = 'odd' AND tenant = 'default' AND res = 'raw' GROUP BY ALL",
         ),
     ];
-    let script = "import duckdb, json, sys\nview, *queries = json.load(sys.stdin)\ndb = duckdb.connect()\ndb.execute(view)\nprint(json.dumps([[[str(c) for c in row] for row in db.execute(q).fetchall()] for q in queries]))";
-    let mut asked = vec![view];
-    asked.extend(rows.iter().map(|(_, sql)| *sql));
-    let mut child = Command::new(python)
-        .args(["-c", script])
-        .current_dir(folder.path().join("lake"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    serde_json::to_writer(child.stdin.take().unwrap(), &asked).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let answers: Vec<Vec<[String; 3]>> = serde_json::from_slice(&output.stdout).unwrap();
+    let answers = ask_duckdb(&python, folder.path(), view, &rows.map(|(_, sql)| sql));
     for ((promql, sql), answer) in rows.iter().zip(answers) {
         let by_sql: BTreeMap<String, f64> =
             answer.into_iter().map(|[_, host, value]| (host, value.parse().unwrap())).collect();
@@ -114,6 +118,28 @@ fn sql_answers_equal_promql_answers() {
                 got == *want || (got - want).abs() <= 1e-12 * want.abs(),
                 "{sql}: {got}, {promql}: {want}"
             );
+        }
+    }
+    // The same view of rollups, made as its comment says, from one hour's sums and from one day's.
+    let (promql, sql) = (
+        "sum by (host) (sum_over_time(litres_total[3d]))",
+        "SELECT '', labels['host'], sum(value) FROM weir WHERE latest AND metric = 'litres_total' AND agg = 'sum' GROUP BY ALL",
+    );
+    let want = weir.query_at(promql, at).unwrap();
+    weir.stop().unwrap();
+    let rolled =
+        Command::new(weir_tests::weir::binary()).arg("rollup").arg("--data").arg(folder.path()).status();
+    assert!(rolled.unwrap().success());
+    for tier in ["1h", "1d"] {
+        let view = view.replace("res=raw", &format!("res={tier}/agg=*")).replace("r.res,", "r.res, r.agg,");
+        let sums = ask_duckdb(&python, folder.path(), &view, &[sql]).remove(0);
+        assert_eq!(sums.len(), 4, "{tier}");
+        for [_, host, sum] in sums {
+            let same =
+                want.as_array().unwrap().iter().find(|sample| sample["metric"]["host"] == host.as_str());
+            let want: f64 = same.unwrap()["value"][1].as_str().unwrap().parse().unwrap();
+            let sum: f64 = sum.parse().unwrap();
+            assert!((sum - want).abs() <= 1e-12 * want.abs(), "{tier} {host}: {sum}, not {want}");
         }
     }
 }
