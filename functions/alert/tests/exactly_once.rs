@@ -12,7 +12,8 @@ use bytes::Bytes;
 use weir_alert::{Dispatch, DispatchPorts};
 use weir_model::{Labels, TenantId};
 use weir_platform::{
-    Bucket, BucketError, Created, MemoryBucket, Notification, Notifier, NotifyError, ObjectInfo, Telemetry,
+    Bucket, BucketError, Created, MemoryBucket, Notification, Notifier, NotifyError, ObjectInfo, Placement,
+    Telemetry,
 };
 use weir_routing::{Config, Dispatcher};
 use weir_rules::{Alert, AlertState};
@@ -56,11 +57,16 @@ fn broken(key: &str) -> BucketError {
 
 #[async_trait]
 impl Bucket for Faulty {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
         if self.fails() {
             return Err(broken(key));
         }
-        let created = self.bucket.create(key, bytes).await?;
+        let created = self.bucket.create_in(key, bytes, placement).await?;
         if self.fails() { Err(broken(key)) } else { Ok(created) }
     }
 

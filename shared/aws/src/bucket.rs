@@ -69,10 +69,6 @@ impl S3Bucket {
 
 #[async_trait]
 impl Bucket for S3Bucket {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
-        self.create_in(key, bytes, &Placement::default()).await
-    }
-
     fn has_classes(&self) -> bool {
         true
     }

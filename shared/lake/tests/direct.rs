@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use weir_lake::{CompactMode, DirectStream, Lake, LakeOptions};
 use weir_model::{Batch, FloatSample, Labels, MetricKind, Record, RecordKey, Temporality, TenantId};
-use weir_platform::{Bucket, BucketError, Created, ManualClock, MemoryBucket, NewRecord, ObjectInfo, Stream};
+use weir_platform::{
+    Bucket, BucketError, Created, ManualClock, MemoryBucket, NewRecord, ObjectInfo, Placement, Stream,
+};
 
 /// A bucket that every third time creates an object and says that it was there already: what a writer
 /// sees that tried again after a lost reply. Counts its listings of hot segments, too.
@@ -19,9 +21,14 @@ struct LosesReplies(MemoryBucket, AtomicU64, AtomicU64);
 
 #[async_trait]
 impl Bucket for LosesReplies {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+    async fn create_in(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        placement: &Placement,
+    ) -> Result<Created, BucketError> {
         tokio::task::yield_now().await;
-        let created = self.0.create(key, bytes).await?;
+        let created = self.0.create_in(key, bytes, placement).await?;
         let lost = self.1.fetch_add(1, Ordering::SeqCst).is_multiple_of(3);
         Ok(if lost { Created::Existed } else { created })
     }

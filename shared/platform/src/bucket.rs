@@ -79,7 +79,9 @@ pub trait Bucket: Send + Sync {
     /// returns, the object outlives a power failure. (S3: `If-None-Match: *`.)
     ///
     /// A retry after a lost reply may find its own object: compare contents where that matters.
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError>;
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+        self.create_in(key, bytes, &Placement::default()).await
+    }
 
     /// True when the bucket has storage classes. One that has none takes every class for the one it has.
     fn has_classes(&self) -> bool {
@@ -87,15 +89,8 @@ pub trait Bucket: Send + Sync {
     }
 
     /// [`Bucket::create`] in a storage class and with tags, as far as the bucket has such.
-    async fn create_in(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        placement: &Placement,
-    ) -> Result<Created, BucketError> {
-        let _ = placement;
-        self.create(key, bytes).await
-    }
+    async fn create_in(&self, key: &str, bytes: Bytes, placement: &Placement)
+    -> Result<Created, BucketError>;
 
     /// Asks that a frozen object can be read for so many days, counted from when it is restored; asking again
     /// changes nothing. An object that is absent is [`BucketError::NotFound`].

@@ -65,10 +65,6 @@ impl MemoryBucket {
 
 #[async_trait]
 impl Bucket for MemoryBucket {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
-        self.create_in(key, bytes, &Placement::default()).await
-    }
-
     fn has_classes(&self) -> bool {
         true
     }

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use weir_model::TenantId;
 use weir_platform::{Clock, Point, Sink, SinkError};
 
-use super::{Answer, Requests, SinkOptions, answer, deliver, invalid};
+use super::{Answer, Requests, SinkOptions, answer, deliver};
 use crate::account::Account;
 
 /// PutMetricData's quotas: distinct values of a datum, dimensions of a metric, characters of names and values.
@@ -64,12 +64,7 @@ impl Sink for CloudWatchSink {
 
     async fn send(&self, points: &[Point]) -> Vec<Result<(), SinkError>> {
         let now_ms = self.clock.now_ms();
-        let items = points.iter().map(|point| {
-            point.check()?;
-            datums(point, now_ms).map_err(|reason| invalid(point, reason))
-        });
-        let items = items.collect();
-        deliver(self, points, items, self.options.deadline).await
+        deliver(self, points, |point| datums(point, now_ms), self.options.deadline).await
     }
 }
 

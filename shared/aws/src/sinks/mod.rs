@@ -68,18 +68,19 @@ trait Requests {
 /// An item, and the place of the point that it is of.
 type Placed<T> = (usize, T);
 
-/// Sends the items of points, those that may pass again until the deadline, and answers for each point.
-/// A point without items says why.
+/// Sends what points become, what may pass again until the deadline, and answers for each point; `items` says
+/// why the service has no place for one.
 async fn deliver<R: Requests>(
     service: &R,
     points: &[Point],
-    items: Vec<Result<Vec<R::Item>, SinkError>>,
+    items: impl Fn(&Point) -> Result<Vec<R::Item>, String> + Send,
     deadline: Duration,
 ) -> Vec<Result<(), SinkError>> {
     let mut results: Vec<Result<(), SinkError>> = vec![Ok(()); points.len()];
     let mut left: Vec<Placed<R::Item>> = Vec::new();
-    for (at, items) in items.into_iter().enumerate() {
-        match items {
+    for (at, point) in points.iter().enumerate() {
+        let invalid = |reason| SinkError::Invalid { metric: point.metric.clone(), reason };
+        match point.check().and_then(|()| items(point).map_err(invalid)) {
             Ok(items) => left.extend(items.into_iter().map(|item| (at, item))),
             Err(error) => results[at] = Err(error),
         }
@@ -178,11 +179,6 @@ where
     }
 }
 
-/// That a service has no place for a point.
-fn invalid(point: &Point, reason: String) -> SinkError {
-    SinkError::Invalid { metric: point.metric.clone(), reason }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -220,8 +216,9 @@ mod tests {
         }
     }
 
-    fn points(count: usize) -> Vec<Point> {
-        let point = Point {
+    /// A point that becomes this number.
+    fn point(number: u32) -> Point {
+        Point {
             tenant: "default".to_owned(),
             metric: "m".to_owned(),
             labels: Vec::new(),
@@ -231,15 +228,15 @@ mod tests {
             observations: vec![Observation { value: 1.0, count: 1.0 }],
             sum: 1.0,
             last: 1.0,
-            version: 1,
+            version: number.into(),
             part: 0,
-        };
-        vec![point; count]
+        }
     }
 
     async fn sent(service: &Numbers, items: &[u32]) -> Vec<&'static str> {
-        let of = items.iter().map(|item| Ok(vec![*item])).collect();
-        let results = deliver(service, &points(items.len()), of, Duration::from_secs(2)).await;
+        let points: Vec<Point> = items.iter().copied().map(point).collect();
+        let number = |point: &Point| Ok(vec![u32::try_from(point.version).unwrap()]);
+        let results = deliver(service, &points, number, Duration::from_secs(2)).await;
         let word = |result: &Result<(), SinkError>| match result {
             Ok(()) => "ok",
             Err(SinkError::Unavailable { .. }) => "unavailable",

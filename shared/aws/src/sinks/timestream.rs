@@ -13,7 +13,7 @@ use aws_sdk_timestreamwrite::types::{
 };
 use weir_platform::{Clock, Observation, Point, PointKind, Sink, SinkError};
 
-use super::{Answer, Requests, SinkOptions, answer, deliver, invalid};
+use super::{Answer, Requests, SinkOptions, answer, deliver};
 use crate::account::Account;
 
 /// WriteRecords' quotas: bytes of a record, dimensions of a table, bytes of their names and of a measure's.
@@ -74,12 +74,7 @@ impl Sink for TimestreamSink {
 
     async fn send(&self, points: &[Point]) -> Vec<Result<(), SinkError>> {
         let now_ms = self.clock.now_ms();
-        let items = points.iter().map(|point| {
-            point.check()?;
-            let record = record(point, now_ms).map_err(|reason| invalid(point, reason))?;
-            Ok(vec![record])
-        });
-        let items = items.collect();
+        let items = |point: &Point| record(point, now_ms).map(|record| vec![record]);
         deliver(self, points, items, self.options.deadline).await
     }
 }

@@ -115,10 +115,6 @@ impl FaultyBucket {
 
 #[async_trait]
 impl Bucket for FaultyBucket {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
-        self.create_in(key, bytes, &Placement::default()).await
-    }
-
     fn has_classes(&self) -> bool {
         true
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::{create_dir_durably, sync_dir};
 use crate::bucket::{Bucket, BucketError, Created, ObjectInfo, check_key};
+use crate::storage_class::Placement;
 
 /// Where half-written objects lie; no key can begin with this name, since listings skip it.
 const SCRATCH: &str = ".scratch";
@@ -148,7 +149,7 @@ impl Inner {
 
 #[async_trait]
 impl Bucket for LocalBucket {
-    async fn create(&self, key: &str, bytes: Bytes) -> Result<Created, BucketError> {
+    async fn create_in(&self, key: &str, bytes: Bytes, _: &Placement) -> Result<Created, BucketError> {
         check_key(key)?;
         self.blocking(key, move |inner, key| inner.create(key, &bytes).map_err(|error| failed(key, error)))
             .await

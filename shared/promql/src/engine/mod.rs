@@ -14,6 +14,7 @@ mod accumulate;
 mod aggregate;
 mod binary;
 mod buckets;
+mod call;
 mod classic;
 mod column;
 mod duration;
