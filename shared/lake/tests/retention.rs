@@ -8,10 +8,12 @@ mod support;
 mod retention {
     use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use weir_lake::{
-        Ages, CompactMode, Condition, Incoming, Lake, LakeOptions, RetentionClass, RetentionPolicy, Selection,
+        Ages, ArchiveRule, CompactMode, Condition, Incoming, Lake, LakeOptions, RetentionClass,
+        RetentionPolicy, RollupWish, Selection,
     };
     use weir_model::{
         Batch, Exemplar, FloatSample, Labels, Matcher, MetricKind, Record, Samples, Temporality, TenantId,
@@ -27,7 +29,7 @@ mod retention {
     const HOUR_MS: i64 = 60 * MINUTE_MS;
     /// Metrics with the hours that they are kept.
     const KEPT: [(&str, Option<i64>); 4] =
-        [("fast_a", Some(6)), ("fast_b", Some(6)), ("slow", Some(30)), ("ever", None)];
+        [("fast_a", Some(25)), ("fast_b", Some(25)), ("slow", Some(60)), ("ever", None)];
 
     fn class(name: &str, pattern: &str, hours: i64) -> RetentionClass {
         let condition = Condition { label: "__name__".into(), op: "=~".into(), value: pattern.into() };
@@ -36,7 +38,7 @@ mod retention {
     }
 
     fn policy() -> RetentionPolicy {
-        let classes = vec![class("fast", "fast_.*", 6), class("slow", "slow", 30)];
+        let classes = vec![class("fast", "fast_.*", 25), class("slow", "slow", 60)];
         RetentionPolicy { classes, ..RetentionPolicy::default() }
     }
 
@@ -50,6 +52,8 @@ mod retention {
         lake: Arc<Lake>,
         sequence: u128,
         written: Vec<i64>,
+        /// Whether there are rollups, which know series for longer than their samples are kept.
+        rolled_up: bool,
     }
 
     impl World {
@@ -57,7 +61,7 @@ mod retention {
             let bucket = Arc::new(FaultyBucket::default());
             let clock = Arc::new(ManualClock::new(BASE_MS));
             let lake = open(&bucket, &clock, sole_writer).await;
-            Self { bucket, clock, lake, sequence: 0, written: Vec::new() }
+            Self { bucket, clock, lake, sequence: 0, written: Vec::new(), rolled_up: false }
         }
 
         fn now_ms(&self) -> i64 {
@@ -117,7 +121,7 @@ mod retention {
             let series = lake.series(&tenant, &[], i64::MIN, i64::MAX, 100).await.unwrap();
             let mut names: Vec<_> = series.iter().map(|labels| labels.metric_name().to_owned()).collect();
             names.sort_unstable();
-            assert!(names.iter().eq(want.keys()), "series {names:?}, {context}");
+            assert!(self.rolled_up || names.iter().eq(want.keys()), "series {names:?}, {context}");
             let exemplars = lake.exemplars(&tenant, &[], i64::MIN, i64::MAX, 100_000).await.unwrap();
             for series in exemplars {
                 let kept = &want[series.labels.metric_name()];
@@ -142,20 +146,47 @@ mod retention {
     #[tokio::test]
     async fn at_every_age_what_is_kept_is_shown_and_what_has_expired_goes_within_the_hour() {
         let mut world = World::new(true).await;
-        world.lake.set_retention(None, &policy(), "test").await.unwrap();
-        let mut dropped = 0;
-        for half_hour in 0..100 {
-            // Two days of writing, late samples among them, and then no more.
+        kept_through_all_ages(&mut world, None).await;
+        let reopened = open(&world.bucket, &world.clock, true).await;
+        let archive = ArchiveRule { after_ms: None, ..ArchiveRule::default() };
+        let kept = RetentionPolicy { archive, ..policy() };
+        assert_eq!(reopened.retention(&TenantId::default()), Some(kept), "the manifest knows it");
+    }
+
+    #[tokio::test]
+    async fn of_an_archived_day_too_what_has_expired_goes_within_the_hour() {
+        let mut world = World::new(true).await;
+        let archived = kept_through_all_ages(&mut world, Some(HOUR_MS)).await;
+        assert!(archived > 3, "{archived} merges: days are archived again when an age has passed them");
+        let keys = world.bucket.keys("blocks/").await;
+        let of_first_days = keys.iter().filter(|key| key.contains("hour=24/") && key.contains("samples"));
+        assert!((3..=4).contains(&of_first_days.count()), "one block of each day: {keys:?}");
+    }
+
+    /// Writes two days of samples and follows them until all ages have passed; returns how many merges archiving
+    /// made, days being archived at that age.
+    async fn kept_through_all_ages(world: &mut World, archive_ms: Option<i64>) -> u64 {
+        let archive = ArchiveRule { after_ms: archive_ms, ..ArchiveRule::default() };
+        let policy = RetentionPolicy { archive, ..policy() };
+        world.lake.set_retention(None, &policy, "test").await.unwrap();
+        let (mut dropped, mut archived) = (0, 0);
+        for half_hour in 0..200 {
+            // Late samples are among them.
             if half_hour < 96 {
                 world.write(world.now_ms()).await;
                 if half_hour % 7 == 3 {
                     world.write(world.now_ms() - 20 * HOUR_MS).await;
                 }
-            } else {
+            } else if half_hour > 190 {
                 world.clock.advance(10 * HOUR_MS);
             }
             world.check(&format!("before run {half_hour}")).await;
             world.lake.compact(CompactMode::Full).await.unwrap();
+            if archive_ms.is_some() {
+                world.rolled_up = true;
+                world.lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
+            }
+            archived += world.lake.archive(world.now_ms(), Duration::MAX).await.unwrap().merged;
             dropped += world.lake.expire(world.now_ms()).await.unwrap().dropped;
             world.lake.collect_garbage().await.unwrap();
             world.check(&format!("after run {half_hour}")).await;
@@ -168,8 +199,7 @@ mod retention {
             world.clock.advance(30 * MINUTE_MS);
         }
         assert_eq!(dropped, 0, "something of every hour is kept for ever");
-        let reopened = open(&world.bucket, &world.clock, true).await;
-        assert_eq!(reopened.retention(&TenantId::default()), Some(policy()), "the manifest knows it");
+        archived
     }
 
     #[tokio::test]

@@ -38,7 +38,9 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
         let policy = catalog.retention_of(tenant).map(|policy| policy.stored.policy.archive);
         let rule = policy.unwrap_or(RetentionPolicy::default().archive);
         let Some(after_ms) = rule.after_ms else { continue };
-        let days: BTreeSet<i64> = blocks.hours.keys().map(|hour| hour.div_euclid(24)).collect();
+        let mut days: BTreeSet<i64> = blocks.hours.keys().map(|hour| hour.div_euclid(24)).collect();
+        let is_cut = |blocks: &&Vec<Arc<BlockMeta>>| written(blocks).any(are_hours);
+        days.extend(blocks.archived.iter().filter(|(_, blocks)| is_cut(blocks)).map(|(day, _)| *day));
         let floors = catalog.floors(tenant, now_ms);
         let sources = sources(blocks);
         // One that is rolled up, as its samples are now, or is not going to be.
@@ -47,11 +49,21 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
             !is_dirty(blocks, *day, generation) || !is_rollable(blocks, &floors, *day)
         };
         let mut turn = 0;
-        let worth_ms = WORTH_MS.max(rule.storage_class.least_days() * DAY_MS);
+        let least_ms = rule.storage_class.least_days() * DAY_MS;
+        // An age that passes the day, or will while its storage class makes one pay for it: some of it goes by the hour.
+        let is_expiring = |end_ms: i64| {
+            let in_force = catalog.retention_of(tenant);
+            in_force.into_iter().flat_map(|policy| policy.compiled.finite_ms(None)).any(|age_ms| {
+                let floor_ms = now_ms.saturating_sub(age_ms);
+                floor_ms <= end_ms && floor_ms > end_ms.saturating_sub(DAY_MS + least_ms)
+            })
+        };
         for day in days {
             let end_ms = day.saturating_add(1).saturating_mul(DAY_MS);
             let is_old = end_ms.saturating_add(after_ms) <= now_ms;
-            if !is_old || end_ms.saturating_sub(worth_ms) < floors.nothing_before() {
+            let worth_ms = WORTH_MS.max(least_ms);
+            let has_gone_soon = end_ms.saturating_sub(worth_ms) < floors.nothing_before();
+            if !is_old || has_gone_soon || is_expiring(end_ms) {
                 continue;
             }
             let Some(inputs) = inputs(blocks, day, options) else { continue };
@@ -71,7 +83,8 @@ pub(super) fn due(catalog: &Catalog, options: &LakeOptions, now_ms: i64) -> Vec<
 }
 
 /// The blocks of a day worth merging: all those of one hour, which have the greatest generations, and of the
-/// archived ones the newest, as long as they can be read and are not much larger than what they are merged with.
+/// archived ones the newest, as long as they can be read and are not much larger than what they are merged with,
+/// or were cut into hours while some of their samples expired.
 fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<Arc<BlockMeta>>> {
     let hours = blocks.hours.range(day * 24..=day * 24 + 23);
     let mut inputs: Vec<Arc<BlockMeta>> = hours.flat_map(|(_, blocks)| blocks).cloned().collect();
@@ -79,13 +92,13 @@ fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<
     let size = |blocks: &[Arc<BlockMeta>]| blocks.iter().map(|block| block.bytes()).sum::<u64>();
     let mut bytes = size(&inputs);
     let few = inputs.len() < options.merge_fan_in.max(2);
-    for (place, written) in archived.chunk_by(|a, b| a.generation == b.generation).rev().enumerate() {
+    let cut = written(archived).rev().position(are_hours);
+    for (place, written) in written(archived).rev().enumerate() {
         let more = size(written);
         let frozen = written.iter().any(|block| block.is_frozen());
-        if frozen
-            || more > bytes.saturating_mul(SIZE_RATIO)
-            || bytes.saturating_add(more) > options.archive_bytes
-        {
+        let large =
+            more > bytes.saturating_mul(SIZE_RATIO) || bytes.saturating_add(more) > options.archive_bytes;
+        if frozen || (large && cut.is_none_or(|cut| place > cut)) {
             if place == 0 && few {
                 return None;
             }
@@ -95,6 +108,18 @@ fn inputs(blocks: &TenantBlocks, day: i64, options: &LakeOptions) -> Option<Vec<
         bytes += more;
     }
     (!inputs.is_empty()).then_some(inputs)
+}
+
+/// Archived blocks of a day by when they were written, ascending.
+fn written(archived: &[Arc<BlockMeta>]) -> impl DoubleEndedIterator<Item = &[Arc<BlockMeta>]> {
+    archived.chunk_by(|a, b| a.generation == b.generation)
+}
+
+/// True of what retention has cut into hours.
+fn are_hours(written: &[Arc<BlockMeta>]) -> bool {
+    let is_hour =
+        |block: &Arc<BlockMeta>| block.archived.as_ref().is_some_and(|archived| archived.hours == 1);
+    written.len() > 1 && written.iter().all(is_hour)
 }
 
 /// Cuts what is merged, between hours as far as possible, so that no part passes the bound in bytes unless it
@@ -244,6 +269,17 @@ mod tests {
                 Some("3+0g12 0+24g9"),
             ),
             ("never more than the bound", &[(0, 24, 6, 900), (3, 0, 8, 300)], None),
+            ("what was cut is put together", &[(0, 1, 6, 90), (1, 1, 6, 90)], Some("0+1g6 1+1g6")),
+            (
+                "with what was written later",
+                &[(0, 1, 6, 9), (1, 1, 6, 9), (0, 24, 7, 99), (3, 0, 8, 1)],
+                Some("3+0g8 0+24g7 0+1g6 1+1g6"),
+            ),
+            (
+                "much that was written before stays",
+                &[(0, 24, 5, 90), (0, 1, 6, 9), (1, 1, 6, 9)],
+                Some("0+1g6 1+1g6"),
+            ),
         ];
         for (shows, blocks, want) in rows {
             let mut tenant = TenantBlocks::default();

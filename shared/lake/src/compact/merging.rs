@@ -20,13 +20,16 @@ use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
 use crate::merge;
 
+/// The range of every time.
+const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 /// Merges that one manifest entry commits.
 const MERGES_PER_ENTRY: usize = 16;
 /// How often merges are planned again: what one round merges may be worth merging with more.
 const ROUNDS: usize = 8;
 
 /// The objects of a block to be merged.
-struct Objects {
+#[derive(Clone)]
+pub(super) struct Objects {
     meta: Arc<BlockMeta>,
     /// Series and samples, unless the block has exemplars alone.
     samples: Option<(Bytes, Bytes)>,
@@ -122,11 +125,15 @@ impl Lake {
     ) -> Result<Option<Vec<BlockMeta>>, LakeError> {
         let Some(objects) = self.read_objects(inputs).await? else { return Ok(None) };
         let limits = self.options.exemplar_limits();
-        self.write_blocks(new, move |parts| merge_objects(objects, parts, limits, &*keep)).await.map(Some)
+        let merge = move |parts| merge_objects(objects, parts, limits, ALWAYS, &*keep);
+        self.write_blocks(new, merge).await.map(Some)
     }
 
     /// The objects of each input, in order of writes; `None` when one is gone, since it was replaced.
-    async fn read_objects(&self, blocks: &[Arc<BlockMeta>]) -> Result<Option<Vec<Objects>>, LakeError> {
+    pub(super) async fn read_objects(
+        &self,
+        blocks: &[Arc<BlockMeta>],
+    ) -> Result<Option<Vec<Objects>>, LakeError> {
         let read = |meta: Arc<BlockMeta>| {
             let bucket = self.bucket.clone();
             async move {
@@ -184,36 +191,43 @@ impl Input {
     }
 }
 
-/// Unites the exemplars of all inputs, and tells how many were too many.
+/// Unites the exemplars of all inputs within a range of time, and tells how many were too many.
 fn merge_exemplars(
     objects: &[Objects],
     limits: ExemplarLimits,
+    (start_ms, end_ms): (i64, i64),
     keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
 ) -> Result<(ExemplarSet, u64), LakeError> {
     let (mut united, mut dropped) = (ExemplarSet::default(), 0);
     for Objects { meta, exemplars, .. } in objects {
         let (Some(object), Some(known)) = (exemplars, &meta.exemplars) else { continue };
-        let set = decode_exemplars(object, |labels| keep(labels, known.max_ms))
+        let set = decode_exemplars(object, |labels| keep(labels, known.max_ms.min(end_ms)))
             .map_err(|error| LakeError::damaged(&known.key, error))?;
-        set.into_iter().for_each(|(key, exemplars)| united.extend(key, exemplars));
+        for (key, mut exemplars) in set {
+            exemplars.retain(|exemplar| (start_ms..=end_ms).contains(&exemplar.timestamp_ms));
+            if !exemplars.is_empty() {
+                united.extend(key, exemplars);
+            }
+        }
         // After each input, so that memory holds no more than the limits and one more.
         dropped += united.bound(limits);
     }
     Ok((united, dropped))
 }
 
-/// Walks all inputs in the order of their series and writes the joined samples of those that `keep` leaves,
-/// given their labels and last timestamp.
-fn merge_objects(
+/// Walks all inputs in the order of their series and writes the joined samples, within a range of time, of those
+/// that `keep` leaves, given their labels and last timestamp.
+pub(super) fn merge_objects(
     objects: Vec<Objects>,
     mut parts: Parts,
     limits: ExemplarLimits,
+    range: (i64, i64),
     keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
 ) -> Result<Vec<EncodedBlock>, LakeError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let into = format!("merge of block {} with others", first.meta.id);
     let unwritable = |error| LakeError::damaged(&into, error);
-    let (exemplars, dropped) = merge_exemplars(&objects, limits, keep)?;
+    let (exemplars, dropped) = merge_exemplars(&objects, limits, range, keep)?;
     parts.set_exemplars(exemplars, dropped).map_err(unwritable)?;
     let inputs = objects
         .into_iter()
@@ -238,7 +252,7 @@ fn merge_objects(
                 continue;
             }
             cursors[at]
-                .read(ordinal, i64::MIN, i64::MAX, &mut scratch)
+                .read(ordinal, range.0, range.1, &mut scratch)
                 .map_err(|error| LakeError::damaged(&input.meta.samples_key, error))?;
             merge::join(&mut joined, &mut scratch, temporality);
             if input.index.kind(ordinal) != MetricKind::Unknown {
@@ -248,6 +262,9 @@ fn merge_objects(
                 unit = known;
             }
             next[at] += 1;
+        }
+        if joined.is_empty() && range != ALWAYS {
+            continue;
         }
         if joined.is_empty() {
             let reason = format!("series {id} has no samples");

@@ -1,16 +1,18 @@
-//! Writing a block again without some of its series.
+//! Writing a block again without some of its series, or in pieces of an hour.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use weir_model::{LabelsRef, TenantId};
-use weir_platform::BucketError;
+use weir_platform::{BucketError, StorageClass};
 
+use super::merging::merge_objects;
 use super::{NewBlock, Planned};
 use crate::block::{BlockIndex, decode_exemplars};
 use crate::error::LakeError;
+use crate::keys::HOUR_MS;
 use crate::lake::Lake;
-use crate::manifest::BlockMeta;
+use crate::manifest::{ArchivedMeta, BlockMeta};
 
 /// Whether a series, whose last sample of the block is of that time, stays.
 pub(crate) type Keep = Arc<dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync>;
@@ -63,6 +65,39 @@ impl Lake {
         };
         let blocks = self.write_merged(std::slice::from_ref(block), new, keep).await?;
         Ok(blocks.map(|blocks| Rewrite { input: block.clone(), blocks }))
+    }
+
+    /// Writes what `keep` leaves of each hour of an archived block as a block of its own, so that what expires
+    /// later goes by the hour; `None` when the block's objects are gone, since it was replaced.
+    pub(crate) async fn split(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        block: &Arc<BlockMeta>,
+        keep: Keep,
+        planned: Planned,
+    ) -> Result<Option<Rewrite>, LakeError> {
+        let Some(objects) = self.read_objects(std::slice::from_ref(block)).await? else { return Ok(None) };
+        let limits = self.options.exemplar_limits();
+        let days = block.archived.as_ref().map(|archived| archived.days.clone()).unwrap_or_default();
+        let mut blocks = Vec::new();
+        for hour in block.hour..block.end_hour() {
+            let new = NewBlock {
+                tenant: tenant.clone(),
+                hour,
+                generation: block.generation,
+                complete: block.complete,
+                rollup: None,
+                // Not for long: where nothing is billed for less than a month.
+                archived: Some(ArchivedMeta { hours: 1, days: days.clone(), class: StorageClass::Standard }),
+                planned,
+            };
+            let (objects, keep) = (objects.clone(), keep.clone());
+            let start_ms = hour.saturating_mul(HOUR_MS);
+            let range = (start_ms, start_ms.saturating_add(HOUR_MS - 1));
+            let cut = move |parts| merge_objects(objects, parts, limits, range, &*keep);
+            blocks.extend(self.write_blocks(new, cut).await?);
+        }
+        Ok(Some(Rewrite { input: block.clone(), blocks }))
     }
 
     /// True when `keep` leaves all of a block, for which its series and its exemplars are read; `None` when

@@ -157,9 +157,14 @@ impl BlockMeta {
         self.class().is_frozen()
     }
 
+    /// Hours from its first to its last one.
+    pub(crate) fn hours(&self) -> i64 {
+        self.archived.as_ref().map_or(1, |archived| archived.hours)
+    }
+
     /// One past the last hour that it holds.
     pub(crate) fn end_hour(&self) -> i64 {
-        self.hour.saturating_add(self.archived.as_ref().map_or(1, |archived| archived.hours))
+        self.hour.saturating_add(self.hours())
     }
 
     /// Keys of all its objects.

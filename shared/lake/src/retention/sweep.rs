@@ -2,7 +2,9 @@
 //! some have.
 //!
 //! A block is looked at once for each age of the policy, when that age has passed its last sample, so it is
-//! written again at most as often as there are ages; which blocks have been looked at, the manifest says.
+//! written again at most as often as there are ages; which blocks have been looked at, the manifest says. One of a
+//! whole day is looked at when an age has passed its first hour, too, and cut into hours if that concerns one of
+//! its series: until the age has passed the day, the archive leaves it so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +13,9 @@ use serde::Serialize;
 use weir_model::{LabelsRef, TenantId, Tier};
 
 use super::{Floors, InForce, Swept};
-use crate::compact::{Maintenance, Planned, Rewrite};
+use crate::compact::{Keep, Maintenance, Planned, Rewrite};
 use crate::error::LakeError;
+use crate::keys::HOUR_MS;
 use crate::lake::Lake;
 use crate::manifest::{BlockMeta, Catalog, Entry};
 use crate::rollup::{DAY_MS, is_rollable};
@@ -32,6 +35,8 @@ pub struct ExpireReport {
     pub dropped: u64,
     /// Blocks written again without their expired series.
     pub rewritten: u64,
+    /// Blocks of archived days of which a part expired: cut into hours.
+    pub cut: u64,
     /// Blocks that have to be restored from their storage class first: a later run goes on with them.
     pub frozen: u64,
     /// Samples gone.
@@ -93,10 +98,8 @@ impl Lake {
                 let rewrite = if block.end_ms() < nothing {
                     Some(Rewrite::dropping(block.clone()))
                 } else {
-                    let floors = floors.clone();
-                    let keep = move |labels: LabelsRef<'_>, last_ms| last_ms >= floors.of(labels);
                     let planned = Planned::under(&catalog, tenant);
-                    match self.rewrite(tenant, block, Arc::new(keep), planned).await {
+                    match self.without_expired(tenant, block, floors, planned).await {
                         Err(LakeError::Frozen { .. }) => {
                             report.frozen += 1;
                             swept.remove(tenant.as_str());
@@ -123,8 +126,10 @@ impl Lake {
                 let written: u64 = rewrite.blocks.iter().map(BlockMeta::bytes).sum();
                 report.samples += rewrite.input.samples - kept;
                 report.bytes += rewrite.input.bytes().saturating_sub(written);
+                let is_cut = rewrite.blocks.iter().any(|block| block.hours() < rewrite.input.hours());
                 match rewrite.blocks.is_empty() {
                     true => report.dropped += 1,
+                    false if is_cut => report.cut += 1,
                     false => report.rewritten += 1,
                 }
             }
@@ -134,6 +139,28 @@ impl Lake {
             self.commit(entry).await?;
         }
         Ok(())
+    }
+
+    /// What is to take the place of a block of which something may have expired.
+    async fn without_expired(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        block: &Arc<BlockMeta>,
+        floors: &Floors,
+        planned: Planned,
+    ) -> Result<Option<Rewrite>, LakeError> {
+        let of = floors.clone();
+        let keep: Keep = Arc::new(move |labels: LabelsRef<'_>, last_ms| last_ms >= of.of(labels));
+        if let Some(first_ms) = first_hour_end_ms(block) {
+            let (of, last_ms) = (floors.clone(), block.end_ms());
+            let is_past = move |labels: LabelsRef<'_>, _| !(first_ms..=last_ms).contains(&of.of(labels));
+            match self.stays(block, Arc::new(is_past)).await? {
+                None => return Ok(None),
+                Some(true) => {}
+                Some(false) => return self.split(tenant, block, keep, planned).await,
+            }
+        }
+        self.rewrite(tenant, block, keep, planned).await
     }
 
     /// Replaces blocks by what is left of them, and says which another process had replaced meanwhile. `note`
@@ -180,15 +207,24 @@ fn is_waiting(catalog: &Catalog, tenant: &TenantId, block: &BlockMeta, now_ms: i
     recent && block.has_samples() && !blocks.rollups.is_empty() && !block.days().into_iter().all(done)
 }
 
-/// Blocks that an age of the policy has passed since they were last looked at.
+/// The end of the first hour of a block that can be cut into hours, milliseconds since the Unix epoch. What is
+/// frozen cannot: to restore and write again all of it would cost more than keeping it to the end of its day.
+fn first_hour_end_ms(block: &BlockMeta) -> Option<i64> {
+    (block.hours() > 1 && !block.is_frozen()).then(|| block.hour.saturating_add(1).saturating_mul(HOUR_MS))
+}
+
+/// Blocks that an age of the policy has passed, or their first hour, since they were last looked at.
 fn due_blocks(catalog: &Catalog, tenant: &TenantId, policy: &InForce, now_ms: i64) -> Vec<Arc<BlockMeta>> {
     let Some(blocks) = catalog.tenants.get(tenant) else { return Vec::new() };
     let swept = catalog.swept.get(tenant.as_str()).filter(|swept| swept.policy == policy.key);
     let is_due = |block: &&Arc<BlockMeta>| {
+        let swept = swept.filter(|swept| block.generation <= swept.version);
+        let marks = [Some(block.end_ms().saturating_add(1)), first_hour_end_ms(block)];
         policy.compiled.finite_ms(None).any(|age_ms| {
-            let passed = |now_ms: i64| block.end_ms() < now_ms.saturating_sub(age_ms);
-            let looked_at = swept.is_some_and(|s| block.generation <= s.version && passed(s.now_ms));
-            passed(now_ms) && !looked_at
+            marks.into_iter().flatten().any(|mark_ms| {
+                let passed = |now_ms: i64| mark_ms <= now_ms.saturating_sub(age_ms);
+                passed(now_ms) && !swept.is_some_and(|swept| passed(swept.now_ms))
+            })
         })
     };
     blocks.raw().filter(is_due).cloned().collect()
