@@ -101,9 +101,16 @@ pub(crate) fn metadata(tenant: &TenantId, id: &str) -> String {
     format!("metadata/tenant={tenant}/{id}.json")
 }
 
+/// The id of a block of samples as they came: in order of writes before that of names, so that SQL, which sees no
+/// manifest, finds the latest write of a sample in the block of the greatest id, whatever was written again since.
+pub(crate) fn raw_id(generation: u64, name: &str) -> String {
+    format!("{generation:012}-{name}")
+}
+
 /// The manifest version under which a block of that id was planned; see [`Lake::new_name`](crate::Lake).
 pub(crate) fn planned(id: &str) -> Option<u64> {
-    id.split_once('-').and_then(|(version, _)| version.parse().ok())
+    let mut numbers = id.split('-').rev().skip(2);
+    numbers.next()?.parse().ok()
 }
 
 /// The same of a tenant's metadata object, by its key.
@@ -185,6 +192,8 @@ mod tests {
         assert_eq!(parse_entry(&checkpoint(5)), None);
         assert_eq!(parse_checkpoint(&checkpoint(64)), Some(64));
         assert_eq!(planned("000000000007-00000000000000aa-000001"), Some(7));
+        assert_eq!(planned(&raw_id(3, "000000000007-00000000000000aa-000001")), Some(7));
+        assert_eq!(planned_object("a/b/samples-000000000003-000000000007-aa-000001.parquet"), Some(7));
         assert_eq!(planned_object("a/b/samples-000000000007-00000000000000aa-000001.parquet"), Some(7));
         assert_eq!(planned_metadata("metadata/tenant=t/000000000007-aa-000001.json"), Some(7));
         assert!(entry(u64::MAX) < checkpoint(0), "checkpoints are listed after the entries");

@@ -103,6 +103,15 @@ mod erase {
             world
         }
 
+        /// Keys of the blocks' objects of a table, ascending.
+        async fn keys(&self, table: &str) -> Vec<String> {
+            let listed = self.bucket.list("blocks/", None, usize::MAX).await.unwrap();
+            let mut keys: Vec<_> = listed.into_iter().map(|object| object.key).collect();
+            keys.retain(|key| key.contains(table));
+            keys.sort();
+            keys
+        }
+
         fn wish(&self, user: &str) -> EraseWish {
             EraseWish {
                 tenant: TenantId::default(),
@@ -293,6 +302,42 @@ mod erase {
             assert_eq!(left.collect::<Vec<_>>(), Vec::<&String>::new());
             assert_eq!(answers(&world.lake, "default").await, of_bob(before));
         }
+    }
+
+    /// SQL sees no manifest: it takes the block of the greatest id for the latest write.
+    #[tokio::test]
+    async fn blocks_written_again_stay_behind_later_writes_in_the_order_of_their_names() {
+        let mut world = World::new().await;
+        let at_ms = world.clock.now_ms();
+        for minute in 0..2 {
+            world.write("default", at_ms + minute * 60_000).await;
+            world.lake.compact(CompactMode::Scheduled).await.unwrap();
+        }
+        world.clock.advance(3 * HOUR_MS);
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.clock.advance(HOUR_MS);
+        world.lake.collect_garbage().await.unwrap();
+        let first = world.keys("samples").await;
+        let mut late = world.record("default", world.clock.now_ms(), at_ms);
+        let batch = &mut late.record.batch;
+        let is_other = |series| batch.labels_at(series).get("user") != Some(USERS[0]);
+        let keep: Vec<bool> = batch.floats.iter().map(|sample| is_other(sample.series)).collect();
+        let mut keep = keep.into_iter();
+        batch.floats.retain(|_| keep.next().unwrap());
+        batch.exemplars.clear();
+        late.payload = Bytes::from(late.record.encode().unwrap());
+        world.lake.append(ShardId(0), vec![late]).await.unwrap();
+        world.lake.compact(CompactMode::Scheduled).await.unwrap();
+        let second: Vec<_> =
+            world.keys("samples").await.into_iter().filter(|key| !first.contains(key)).collect();
+        assert_eq!((first.len(), second.len()), (1, 1));
+        let report = world.lake.request_erasure(&world.wish(USERS[0])).await.unwrap();
+        world.lake.run_erasure(report.number, |_| ()).await.unwrap();
+        world.clock.advance(HOUR_MS);
+        world.lake.collect_garbage().await.unwrap();
+        let left = world.keys("samples").await;
+        assert!(left.len() == 2 && left[0] != first[0], "the first was written again: {left:?}");
+        assert_eq!(left.last(), second.last());
     }
 
     #[tokio::test]

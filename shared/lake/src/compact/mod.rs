@@ -148,8 +148,13 @@ impl Lake {
     {
         // The name is a column of the block, so that a taken name would mean to encode it again. Names are
         // made so that this does not happen; should it, the next run has other names.
-        let (lake, version) = (self.clone(), new.planned.version);
-        let mut parts = Parts::new(move || lake.new_name(version), self.options.block_series());
+        let (lake, version, is_raw) = (self.clone(), new.planned.version, new.rollup.is_none());
+        let generation = if new.generation == 0 { version } else { new.generation };
+        let name = move || match is_raw {
+            true => keys::raw_id(generation, &lake.new_name(version)),
+            false => lake.new_name(version),
+        };
+        let mut parts = Parts::new(name, self.options.block_series());
         if new.archived.is_some() {
             parts.archive();
         }
