@@ -55,6 +55,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("a offset 0s", "a"),
     ("a @ -1.5", "a @ -1.500"),
     ("rate(a[5m] anchored) + rate(a[5m] smoothed)", "rate(a[5m] anchored) + rate(a[5m] smoothed)"),
+    ("a @ end()[5m]", "a[5m] @ end()"),
     ("sum(rate(a[5m]))[1h:] @ end()", "sum(rate(a[5m]))[1h:] @ end()"),
     ("(a + b)[1h:30s] offset 1m", "(a + b)[1h:30s] offset 1m"),
     ("a[5m + 2 * step()]", "a[5m + 2 * step()]"),

@@ -168,11 +168,14 @@ impl Parser<'_> {
         }
     }
 
-    /// The selector that a range stands behind; modifiers must come after the range.
+    /// The selector that a range stands behind; modifiers must come after the range, except, as in Prometheus,
+    /// `@ start()` and `@ end()`.
     fn ranged(&self, expr: Expr, bracket: Token) -> Result<VectorSelector, ParseError> {
         let message = match expr.node {
             Node::Vector(v) if v.offset.is_some() => "no offset modifiers allowed before range",
-            Node::Vector(v) if v.at.is_some() => "no @ modifiers allowed before range",
+            Node::Vector(v) if matches!(v.at, Some(AtModifier::Timestamp(_))) => {
+                "no @ modifiers allowed before range"
+            }
             Node::Vector(v) => return Ok(v),
             _ => "ranges only allowed for vector selectors",
         };
