@@ -140,7 +140,7 @@ impl Forward {
         let (records, points): (Vec<usize>, Vec<Point>) =
             gathered.into_iter().map(|it| (it.record, it.point)).unzip();
         let results = sink.send(&points).await;
-        let (mut sent, mut invalid, mut refused, mut unavailable) = (0, 0, 0, 0);
+        let (mut sent, mut rejected, mut unavailable) = (0, 0, 0);
         let (mut lost, mut late): (Option<&SinkError>, Option<&SinkError>) = (None, None);
         let mut failed: Option<usize> = None;
         for (record, result) in records.iter().zip(&results) {
@@ -152,11 +152,7 @@ impl Forward {
                     failed = Some(failed.map_or(*record, |first| first.min(*record)));
                 }
                 Err(error) => {
-                    *(if matches!(error, SinkError::Invalid { .. }) {
-                        &mut invalid
-                    } else {
-                        &mut refused
-                    }) += 1;
+                    rejected += 1;
                     lost = lost.or(Some(error));
                 }
             }
@@ -164,13 +160,12 @@ impl Forward {
         // One line each, with the first of them: a service that is away refuses thousands.
         let name = sink.name();
         if let Some(error) = lost {
-            tracing::warn!(sink = name, points = invalid + refused, %error, "points stay out of the sink");
+            tracing::warn!(sink = name, points = rejected, %error, "points stay out of the sink");
         }
         if let Some(error) = late {
             tracing::error!(sink = name, points = unavailable, %error, "points were not sent; their records come again");
         }
-        let outcomes =
-            [("sent", sent), ("invalid", invalid), ("refused", refused), ("unavailable", unavailable)];
+        let outcomes = [("sent", sent), ("rejected", rejected), ("unavailable", unavailable)];
         self.count(&metrics::POINTS, Some(name), &outcomes);
         failed
     }

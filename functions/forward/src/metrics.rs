@@ -8,7 +8,7 @@ const fn counter(name: &'static str, help: &'static str) -> MetricSpec {
 
 pub(crate) const POINTS: MetricSpec = counter(
     "weir_forward_points_total",
-    "Points by sink and by what became of them: sent, invalid, refused, unavailable.",
+    "Points by sink and by what became of them: sent, rejected for good, unavailable.",
 );
 pub(crate) const SAMPLES: MetricSpec = counter(
     "weir_forward_samples_total",
@@ -16,8 +16,9 @@ pub(crate) const SAMPLES: MetricSpec = counter(
 );
 pub(crate) const RECORDS: MetricSpec =
     counter("weir_forward_records_total", "Stream records that were looked at, or damaged.");
-pub(crate) const RULES_REFUSED: MetricSpec = MetricSpec {
-    name: "weir_forward_rules_refused",
-    help: "Whether the rules of the bucket cannot be used, so that those before are in force.",
-    kind: MetricType::Gauge,
-};
+/// Counted at each look, rather than a gauge: an alarm on it ends by itself once the file is mended, and the
+/// metric costs nothing until a file is refused.
+pub(crate) const RULES_REFUSED: MetricSpec = counter(
+    "weir_forward_rules_refused_total",
+    "Looks at rules of the bucket that cannot be used; those before, or none, are in force.",
+);

@@ -69,10 +69,10 @@ impl RuleSource {
             }
             Err(error) => return Err(error),
         };
-        telemetry.set(&metrics::RULES_REFUSED, &[], f64::from(u8::from(read.is_err())));
         match read {
             Ok(rules) => kept.rules = Arc::new(rules),
             Err(reason) => {
+                telemetry.add(&metrics::RULES_REFUSED, &[], 1.0);
                 tracing::error!(reason, "the rules of sinks are refused; those before stay in force");
             }
         }

@@ -89,6 +89,20 @@ async fn what_a_sink_did_not_take_comes_again_from_its_first_record_and_not_to_t
 }
 
 #[tokio::test]
+async fn what_no_sink_ever_takes_is_counted_and_does_not_come_again() {
+    let functions = functions(rules("sinks:\n- { metrics: ['.*'], every: 60s, to: [cloudwatch] }\n"));
+    // A sum beyond all numbers.
+    let records = [(1, record(&["a"], f64::MAX)), (2, record(&["a"], f64::MAX)), (3, record(&["b"], 3.0))];
+    assert_eq!(functions.forward.handle(batch(&records)).await.unwrap().first_failure, None);
+    assert_eq!(sent(&functions.cloudwatch), [("b".to_owned(), 3.0)]);
+    let text = functions.telemetry.to_text();
+    assert!(
+        text.contains("weir_forward_points_total{outcome=\"rejected\",sink=\"cloudwatch\"} 1\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn rules_of_the_bucket_come_into_force_within_a_minute_and_bad_ones_never() {
     let (store, clock) = (Arc::new(MemoryBucket::default()), Arc::new(ManualClock::new(0)));
     let functions = functions(RuleSource::bucket(store.clone(), clock.clone()));
@@ -105,8 +119,11 @@ async fn rules_of_the_bucket_come_into_force_within_a_minute_and_bad_ones_never(
     put("sinks:\n- { metrics: [a] }\n").await.unwrap();
     clock.advance(60_000);
     assert_eq!(forward(4).await, 2, "those before stay");
-    assert!(functions.telemetry.to_text().contains("weir_forward_rules_refused 1"));
+    clock.advance(60_000);
+    assert_eq!(forward(5).await, 3);
     put("sinks: []\n").await.unwrap();
     clock.advance(60_000);
-    assert_eq!(forward(5).await, 2);
+    assert_eq!(forward(6).await, 3);
+    // Each look at the bad file.
+    assert!(functions.telemetry.to_text().contains("weir_forward_rules_refused_total 2\n"));
 }

@@ -167,6 +167,30 @@ fn every_function_is_a_crate_with_a_log_that_ends_and_alarms() {
 }
 
 #[test]
+fn alarms_on_own_metrics_watch_what_their_functions_count() {
+    let mut watched = BTreeSet::new();
+    for (name, alarm) in resources("AWS::CloudWatch::Alarm", true) {
+        if alarm["Namespace"] != "Weir" {
+            continue;
+        }
+        let Value::Tagged(of) = &alarm["Dimensions"][0]["Value"] else { panic!("{name}") };
+        let function = of.value.as_str().unwrap().to_lowercase();
+        let folder = format!("{}/../../functions/{function}/src", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let source: String = files.map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect();
+        let says = |text: &str| source.contains(&format!("\"{text}\""));
+        // As `Emf` names them: the metric, and its outcome where it has one.
+        let metric = alarm["MetricName"].as_str().unwrap();
+        let with_outcome = |(at, _): (usize, &str)| says(&metric[..at]) && says(&metric[at + 1..]);
+        let counted = says(metric) || metric.match_indices('_').any(with_outcome);
+        assert!(counted, "{name} watches {metric}, which {function} does not count");
+        watched.insert(name);
+    }
+    let expected = ["Damaged", "Quarantined", "SinkPointsRejected", "SinkRulesRefused"];
+    assert!(watched.iter().eq(expected), "{watched:?}");
+}
+
+#[test]
 fn every_schedule_is_retried_within_a_bound_and_then_set_aside() {
     for (name, function) in functions(true) {
         for (event, body) in function["Events"].as_mapping().into_iter().flatten() {

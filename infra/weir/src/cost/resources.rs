@@ -90,7 +90,7 @@ Resources:
         let alarms = |sinks| count(TEMPLATE, "AWS::CloudWatch::Alarm", sinks).unwrap();
         assert_eq!(
             (alarms(true), alarms(false)),
-            (created["AWS::CloudWatch::Alarm"].len(), alarms(true) - 3)
+            (created["AWS::CloudWatch::Alarm"].len(), alarms(true) - 5)
         );
     }
 }
