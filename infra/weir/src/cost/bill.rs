@@ -47,7 +47,7 @@ impl Bill {
     /// What counted quantities cost.
     pub(super) fn from_usage(load: &Load, mode: Mode, u: &Usage, terms: &Terms) -> Self {
         let a = &terms.assumptions;
-        let mut items = Vec::with_capacity(16);
+        let mut items = Vec::with_capacity(24);
         let mut add = |what, quantity: f64, unit, price| {
             items.push(Item { what, quantity, unit, usd: terms.prices.usd(price, quantity) });
         };
@@ -81,9 +81,16 @@ impl Bill {
         add("CloudWatch: logs", u.log_gb, "GB", "logs_gb_in");
         add("CloudWatch: own metrics", a.own_metrics, "metrics", "cloudwatch_metric");
         add("CloudWatch: alarms", terms.deployment.alarms, "alarms", "cloudwatch_alarm");
-        if u.sink_metrics > 0.0 {
-            add("CloudWatch: metrics of sinks", u.sink_metrics, "metrics", "cloudwatch_metric");
-            add("CloudWatch: requests of sinks", u.sink_requests, "requests", "cloudwatch_request");
+        let sinks = &u.sinks;
+        if sinks.cloudwatch_metrics > 0.0 {
+            add("CloudWatch: metrics of sinks", sinks.cloudwatch_metrics, "metrics", "cloudwatch_metric");
+            add("CloudWatch: requests of sinks", sinks.cloudwatch_requests, "requests", "cloudwatch_request");
+        }
+        if sinks.timestream_writes > 0.0 {
+            let memory = sinks.timestream_memory_gb_hours;
+            add("Timestream: writes of 1 KiB", sinks.timestream_writes, "writes", "timestream_write");
+            add("Timestream: memory store", memory, "GB-h", "timestream_memory_gb_hour");
+            add("Timestream: magnetic store", sinks.timestream_gb, "GB", "timestream_gb_month");
         }
         let usd = items.iter().map(|item| item.usd).sum();
         Self { mode, items, usd, usd_per_billion_samples: usd / load.samples() * 1e9 }
@@ -177,6 +184,42 @@ pub(super) mod tests {
         let sum: f64 = bill.items.iter().map(|item| item.usd).sum();
         assert!((bill.usd - sum).abs() < 1e-9);
         assert!((bill.usd_per_billion_samples - sum / 17.52).abs() < 1e-9);
+    }
+
+    #[test]
+    fn sinks_have_lines_of_their_own_where_series_go_there() {
+        let load = Load::new(10_000, Duration::from_secs(60));
+        let lines = |cloudwatch, timestream, mode| {
+            let mut terms = terms();
+            terms.assumptions.sink_cloudwatch_series = cloudwatch;
+            terms.assumptions.sink_timestream_series = timestream;
+            let mut items = Bill::of(&load, mode, &terms).items;
+            items.retain(|it| it.what.contains("of sinks") || it.what.starts_with("Timestream"));
+            items.into_iter().map(|it| (it.what, it.usd)).collect::<Vec<_>>()
+        };
+        // A point a minute, 43,800 a series and month: 200 in one request, or in two of 15,000 bytes.
+        let gb = 200.0 * 43_800.0 * 150.0 / 1_073_741_824.0;
+        let cloudwatch =
+            [("CloudWatch: metrics of sinks", 60.0), ("CloudWatch: requests of sinks", 43.8 * 0.01)];
+        let timestream = [
+            ("Timestream: writes of 1 KiB", 2.0 * 15.0 * 0.0438 * 0.5),
+            ("Timestream: memory store", gb * 12.0 * 0.036),
+            ("Timestream: magnetic store", gb * 12.0 * 0.03),
+        ];
+        for (series, mode, want) in [
+            ((0.0, 0.0), Mode::Provisioned, vec![]),
+            ((200.0, 0.0), Mode::Provisioned, cloudwatch.to_vec()),
+            ((0.0, 200.0), Mode::Provisioned, timestream.to_vec()),
+            ((200.0, 200.0), Mode::Provisioned, [&cloudwatch[..], &timestream].concat()),
+            ((200.0, 200.0), Mode::Direct, vec![]),
+        ] {
+            let found = lines(series.0, series.1, mode);
+            assert_eq!(found.len(), want.len(), "{series:?} {mode:?}: {found:?}");
+            for (found, want) in found.iter().zip(&want) {
+                assert_eq!(found.0, want.0);
+                assert!((found.1 - want.1).abs() < 1e-6, "{found:?}, not {want:?}");
+            }
+        }
     }
 
     fn direct_is_cheaper(series: f64, terms: &Terms) -> bool {

@@ -135,7 +135,16 @@ pub(crate) struct Assumptions {
     pub(super) own_metrics: f64,
     /// Series that sinks copy to CloudWatch, a metric each; more than none turns sinks on [none chosen]
     #[arg(long, default_value_t = 0.0, value_name = "N")]
-    pub(super) sink_metrics: f64,
+    pub(super) sink_cloudwatch_series: f64,
+    /// Series that sinks copy to Timestream; more than none turns sinks on [none chosen]
+    #[arg(long, default_value_t = 0.0, value_name = "N")]
+    pub(super) sink_timestream_series: f64,
+    /// Seconds between two points of such a series, `every` of its rule [assumed]
+    #[arg(long, default_value_t = 60.0, value_name = "N")]
+    pub(super) sink_interval_seconds: f64,
+    /// Bytes of such a point in Timestream: time, names and values that it does not share with others [assumed]
+    #[arg(long, default_value_t = 150.0, value_name = "N")]
+    pub(super) sink_timestream_bytes_per_point: f64,
     /// CPU-seconds of forward for a million samples of the stream, where sinks are on [measured: ARCHITECTURE.md]
     #[arg(long, default_value_t = 0.4, value_name = "N")]
     pub(super) sink_cpu_seconds_per_million_samples: f64,
@@ -167,9 +176,21 @@ impl Assumptions {
             + self.compact_cpu_seconds_per_million_samples
     }
 
+    /// Whether series are copied anywhere.
+    pub(super) fn sinks(&self) -> bool {
+        self.sink_cloudwatch_series > 0.0 || self.sink_timestream_series > 0.0
+    }
+
     /// Refuses what is no quantity, and zero where it would be divided by.
     pub(super) fn check(&self) -> Result<()> {
-        let positive = ["samples_per_request", "send_deadline_seconds", "senders", "memory_mb", "peak_ratio"];
+        let positive = [
+            "samples_per_request",
+            "send_deadline_seconds",
+            "senders",
+            "memory_mb",
+            "sink_interval_seconds",
+            "peak_ratio",
+        ];
         for (name, value) in self.values() {
             let flag = name.replace('_', "-");
             if !(value.is_finite() && (0.0..=1e15).contains(&value)) {
@@ -241,6 +262,7 @@ mod tests {
         assert!(fine.check().is_ok());
         for (bad, part) in [
             (Assumptions { senders: 0.0, ..fine }, "--senders must be"),
+            (Assumptions { sink_interval_seconds: 0.0, ..fine }, "--sink-interval-seconds must be"),
             (Assumptions { readers: f64::NAN, ..fine }, "--readers NaN"),
             (Assumptions { own_metrics: -1.0, ..fine }, "--own-metrics -1"),
         ] {

@@ -10,6 +10,7 @@ mod peers;
 mod prices;
 mod report;
 mod resources;
+mod sinks;
 mod usage;
 
 use std::path::PathBuf;
@@ -145,8 +146,7 @@ fn terms(settings: &CostSettings) -> Result<Terms> {
     if settings.shards.is_some() && settings.mode != Mode::Provisioned {
         bail!("--shards is for --mode provisioned; the other modes have no shards to choose");
     }
-    let sinks = settings.assumptions.sink_metrics > 0.0;
-    let alarms = resources::count(TEMPLATE, "AWS::CloudWatch::Alarm", sinks)?;
+    let alarms = resources::count(TEMPLATE, "AWS::CloudWatch::Alarm", settings.assumptions.sinks())?;
     Ok(Terms {
         architecture: settings.architecture,
         shards: settings.shards,

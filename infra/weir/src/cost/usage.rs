@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::load::{Assumptions, Load, MONTH_SECONDS, Mode};
+use super::sinks::SinkUsage;
 use crate::template::Wiring;
 
 /// Bytes that Lambda, S3 and Kinesis call a GB.
@@ -28,8 +29,6 @@ const HOT_SECONDS: f64 = 1_200.0;
 const LISTED_KEYS: f64 = 1_000.0;
 /// Bytes of a line of the HTTP API's access log.
 const ACCESS_LOG_BYTES: f64 = 250.0;
-/// Most metrics of a request of PutMetricData.
-const SINK_METRICS_PER_REQUEST: f64 = 1_000.0;
 /// Megabytes of memory for which a function has one processor.
 const MB_PER_PROCESSOR: f64 = 1769.0;
 
@@ -91,10 +90,8 @@ pub(super) struct Usage {
     /// What is stored once samples have been kept as long as they are.
     pub(super) stored_gb: f64,
     pub(super) log_gb: f64,
-    /// Series that go to CloudWatch as well; without a stream, or rules, none.
-    pub(super) sink_metrics: f64,
-    /// Requests of PutMetricData.
-    pub(super) sink_requests: f64,
+    /// Nothing without a stream, or without series that go there.
+    pub(super) sinks: SinkUsage,
 }
 
 impl Usage {
@@ -123,17 +120,17 @@ impl Usage {
             Mode::Provisioned | Mode::OnDemand => batches(records, record_bytes, shards, d),
         };
         let enrich_invocations = if mode == Mode::Direct { 0.0 } else { segments };
-        let sink_metrics = if mode == Mode::Direct { 0.0 } else { a.sink_metrics };
-        let sink_batches = match sink_metrics {
-            0.0 => 0.0,
-            _ => batches_within(records, record_bytes, shards, d.sink_window_seconds, d.batch_records),
+        let sinks = a.sinks() && mode != Mode::Direct;
+        let sink_batches = match sinks {
+            true => batches_within(records, record_bytes, shards, d.sink_window_seconds, d.batch_records),
+            false => 0.0,
         };
         let invocations = write_requests + enrich_invocations + sink_batches + queries + d.scheduled_runs;
 
         let memory_gb = a.memory_mb / 1024.0;
         // A thread has at most one processor, and less of one below its memory.
         let gb_seconds_per_cpu_second = a.memory_mb.max(MB_PER_PROCESSOR) / 1024.0;
-        let sink_cpu = if sink_metrics > 0.0 { a.sink_cpu_seconds_per_million_samples } else { 0.0 };
+        let sink_cpu = if sinks { a.sink_cpu_seconds_per_million_samples } else { 0.0 };
         let cpu_seconds = samples / 1e6 * (a.cpu_seconds_per_million_samples() + sink_cpu);
         let ingest_wait_ms = if mode == Mode::Direct { a.segment_wait_ms } else { a.stream_wait_ms };
         let waits = write_requests * ingest_wait_ms / 1e3 + enrich_invocations * a.segment_wait_ms / 1e3;
@@ -169,10 +166,10 @@ impl Usage {
                 * (1.0 + a.rollup_bytes_ratio)
                 * a.retention_months
                 / GB,
-            sink_metrics,
-            // A batch has a request at least; a full one holds a thousand metrics, a point each a minute.
-            sink_requests: sink_batches.max(sink_metrics / SINK_METRICS_PER_REQUEST * MONTH_SECONDS / 60.0)
-                * f64::from(u8::from(sink_metrics > 0.0)),
+            sinks: match sinks {
+                true => SinkUsage::of(load, sink_batches, shards, a),
+                false => SinkUsage::default(),
+            },
             log_gb: (invocations * a.log_bytes_per_invocation
                 + (write_requests + queries) * ACCESS_LOG_BYTES)
                 / GB,
@@ -245,17 +242,17 @@ mod tests {
     }
 
     #[test]
-    fn sinks_cost_an_invocation_and_a_request_a_minute_and_shard_at_least_and_nothing_without_a_stream() {
+    fn sinks_cost_an_invocation_a_minute_and_shard_at_least_and_nothing_without_a_stream() {
         let load = Load::new(10_000, Duration::from_secs(60));
-        let usage = |mode, sink_metrics| {
-            let a = Assumptions { sink_metrics, ..Assumptions::default() };
+        let usage = |mode, sink_cloudwatch_series| {
+            let a = Assumptions { sink_cloudwatch_series, ..Assumptions::default() };
             Usage::of(&load, mode, None, &deployment(), &a)
         };
         let none = usage(Mode::Provisioned, 0.0);
         let some = usage(Mode::Provisioned, 100.0);
         assert!(close(some.invocations - none.invocations, 43_800.0));
-        assert!(close(some.sink_requests, 43_800.0) && none.sink_requests == 0.0);
-        assert!(close(usage(Mode::Provisioned, 5_000.0).sink_requests, 5.0 * 43_800.0));
+        assert!(close(some.sinks.cloudwatch_requests, 43_800.0));
+        assert_eq!(none.sinks, SinkUsage::default());
         assert_eq!(usage(Mode::Direct, 100.0), usage(Mode::Direct, 0.0));
     }
 
