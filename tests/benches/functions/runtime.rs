@@ -28,7 +28,7 @@ struct Inner {
     steps: Sender<Step>,
 }
 
-/// A runtime API that serves one function at a time.
+/// The runtime API of one function.
 pub(crate) struct Runtime {
     /// Host and port.
     pub(crate) address: String,

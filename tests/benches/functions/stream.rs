@@ -13,7 +13,6 @@ use crate::runtime::serve;
 const FIRST: u128 = 49_590_338_271_490_256_608_559_692_538_361_571_095;
 
 /// A record as events carry it.
-#[derive(Clone)]
 pub(crate) struct Record {
     /// Base64.
     pub(crate) data: String,
@@ -21,7 +20,14 @@ pub(crate) struct Record {
     sequence: String,
 }
 
-type Records = Arc<Mutex<Vec<Record>>>;
+#[derive(Default)]
+struct Kept {
+    records: Vec<Record>,
+    /// Of all that ever came.
+    count: usize,
+}
+
+type Records = Arc<Mutex<Kept>>;
 
 /// The stream's endpoint.
 pub(crate) struct Stream {
@@ -41,9 +47,9 @@ impl Stream {
         Self { url: format!("http://{address}"), records, _runtime: runtime }
     }
 
-    /// Every record so far.
-    pub(crate) fn taken(&self) -> Vec<Record> {
-        self.records.lock().unwrap().clone()
+    /// The records since the last call.
+    pub(crate) fn take(&self) -> Vec<Record> {
+        std::mem::take(&mut self.records.lock().unwrap().records)
     }
 }
 
@@ -52,10 +58,11 @@ async fn put_records(State(kept): State<Records>, body: String) -> Json<Value> {
     let mut kept = kept.lock().unwrap();
     let mut places = Vec::new();
     for record in request["Records"].as_array().unwrap() {
-        let sequence = format!("{}{:018}", FIRST, kept.len());
+        let sequence = format!("{}{:018}", FIRST, kept.count);
         let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
         places.push(json!({ "ShardId": "shardId-000000000000", "SequenceNumber": sequence }));
-        kept.push(Record { data: text("Data"), key: text("PartitionKey"), sequence });
+        kept.records.push(Record { data: text("Data"), key: text("PartitionKey"), sequence });
+        kept.count += 1;
     }
     Json(json!({ "FailedRecordCount": 0, "Records": places }))
 }
