@@ -1,4 +1,4 @@
-//! `weir erase`: takes every sample of matching series out of a data folder.
+//! `weir erase`: takes every sample of matching series, and every exemplar that matches, out of a data folder.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub(crate) struct Erase {
     #[arg(long, env = "WEIR_DATA", default_value = "./weir-data", value_name = "FOLDER")]
     data: PathBuf,
 
-    /// Which series, as a selector of PromQL: '{user_id="4711"}'.
+    /// Which series, as a selector of PromQL: '{user_id="4711"}'. Exemplars of other series go, too, when it holds for
+    /// their series' labels together with their own.
     #[arg(long, value_name = "SELECTOR", value_parser = parse_selector)]
     matcher: Selector,
 

@@ -92,6 +92,13 @@ mod archive {
             listed.into_iter().map(|object| object.key).collect()
         }
 
+        /// Keys of the objects that cannot be read as they are.
+        async fn frozen(&self) -> Vec<String> {
+            let mut keys = self.keys().await;
+            keys.retain(|key| self.buckets[0].placement(key).unwrap().class.is_frozen());
+            keys
+        }
+
         async fn check(&self, random: &mut Random, context: &str) {
             let tenant = TenantId::default();
             for _ in 0..6 {
@@ -338,17 +345,31 @@ mod archive {
         assert!(rolled.days_frozen > 0, "{rolled:?}");
         assert!(lake.archive(pair.clock.now_ms(), Duration::from_secs(60)).await.unwrap().merged > 0);
 
-        let wish = EraseWish {
+        let wish = |label: &str, value: &str| EraseWish {
             tenant: TenantId::default(),
-            matchers: vec![Matcher::equal("i", "1")],
+            matchers: vec![Matcher::equal(label, value)],
             by: "test".to_owned(),
             drop_unreadable: false,
         };
-        let number = lake.request_erasure(&wish).await.unwrap().number;
+        // Exemplars that go by their own labels need none of the samples.
+        let exemplars = async || {
+            let found = lake.exemplars(&TenantId::default(), &[vec![]], i64::MIN, i64::MAX, 9_999).await;
+            found.unwrap().into_iter().map(|series| series.exemplars.len()).sum::<usize>()
+        };
+        let (before, frozen) = (exemplars().await, pair.frozen().await);
+        let number = lake.request_erasure(&wish("trace_id", "t7")).await.unwrap().number;
+        let report = lake.run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!((report.state.as_str(), report.frozen), ("watched", 0), "{report:?}");
+        let gone = report.counts["raw"].exemplars as usize;
+        assert_eq!((report.total().samples, exemplars().await), (0, before - gone));
+        assert!(gone > 0, "{report:?}");
+        assert_eq!(pair.frozen().await, frozen, "they stay where they are");
+
+        let number = lake.request_erasure(&wish("i", "1")).await.unwrap().number;
         let report = lake.run_erasure(number, |_| ()).await.unwrap();
         assert_eq!((report.state.as_str(), report.frozen > 0), ("running", true), "{report:?}");
         assert!(report.total().samples > 0, "rollups are not frozen");
-        assert_eq!(lake.erasures(&TenantId::default()).await.unwrap()[0].frozen, report.frozen);
+        assert_eq!(lake.erasures(&TenantId::default()).await.unwrap()[1].frozen, report.frozen);
         pair.buckets[0].thaw();
         let report = lake.run_erasure(number, |_| ()).await.unwrap();
         assert_eq!((report.state.as_str(), report.frozen), ("watched", 0), "{report:?}");

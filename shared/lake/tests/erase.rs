@@ -67,6 +67,8 @@ mod erase {
                     batch.floats.push(FloatSample { series, timestamp_ms: at_ms, value: at_ms as f64 });
                     let own = Labels::from_pairs([("trace_id", "t")]);
                     batch.exemplars.push(Exemplar { series, timestamp_ms: at_ms, value: 1.0, labels: own });
+                    let own = Labels::from_pairs([("user", USERS[0])]);
+                    batch.exemplars.push(Exemplar { series, timestamp_ms: at_ms, value: 2.0, labels: own });
                 }
             }
             let help = String::from("how often");
@@ -77,6 +79,22 @@ mod erase {
             let record = Record { tenant: TenantId::new(tenant).unwrap(), key, received_ms, batch };
             let payload = Bytes::from(record.encode().unwrap());
             Incoming { sequence: SequenceNumber::from(self.sequence), payload, record }
+        }
+
+        /// A record of a series without a user, whose exemplars are of some.
+        fn request(&mut self, received_ms: i64, at_ms: i64, users: &[&str]) -> Incoming {
+            let mut incoming = self.record("default", received_ms, at_ms);
+            let mut batch = Batch::new();
+            let labels = Labels::from_pairs([("__name__", "requests")]);
+            let series = batch.push_series(labels.borrowed(), MetricKind::Counter, Temporality::Cumulative);
+            batch.floats.push(FloatSample { series, timestamp_ms: at_ms, value: 1.0 });
+            for user in users {
+                let labels = Labels::from_pairs([("trace_id", "t"), ("user", user)]);
+                batch.exemplars.push(Exemplar { series, timestamp_ms: at_ms, value: 1.0, labels });
+            }
+            incoming.record.batch = batch;
+            incoming.payload = Bytes::from(incoming.record.encode().unwrap());
+            incoming
         }
 
         async fn write(&mut self, tenant: &str, at_ms: i64) {
@@ -204,6 +222,8 @@ mod erase {
         assert!(gone("1d") >= 2 * 3 && gone("1h") >= 2 * 70 && gone("1m") >= 2 * 70);
         assert_eq!(report.counts["quarantine"].dropped, 1);
         assert_eq!(report.counts["exports"].dropped, 1);
+        let exemplars = report.counts["raw"].exemplars + hot.exemplars;
+        assert!(exemplars >= 3 * lost as u64 / 2, "{exemplars} of {lost} samples and as many of others");
         for key in holders(&*world.bucket, USERS[0]).await {
             assert!(key.contains("team-b") || key.starts_with("hot/"), "{key}");
         }
@@ -338,6 +358,96 @@ mod erase {
         let left = world.keys("samples").await;
         assert!(left.len() == 2 && left[0] != first[0], "the first was written again: {left:?}");
         assert_eq!(left.last(), second.last());
+    }
+
+    /// Own labels and times of all exemplars, and times of all samples, of the series without a user.
+    async fn requests(lake: &Arc<Lake>) -> (Vec<(Labels, i64)>, Vec<i64>) {
+        let (tenant, name) = (TenantId::default(), Matcher::equal("__name__", "requests"));
+        let any_of = [vec![name.clone()]];
+        let found = lake.exemplars(&tenant, &any_of, i64::MIN, i64::MAX, 1_000).await.unwrap();
+        let exemplars = found.into_iter().flat_map(|series| series.exemplars);
+        let selection = Selection {
+            matchers: vec![name],
+            start_ms: i64::MIN,
+            end_ms: i64::MAX,
+            max_series: 100,
+            bypass_cache: false,
+        };
+        let selected = lake.select(&tenant, &selection).await.unwrap();
+        let mut samples = Samples::default();
+        selected.reader().read(0, &mut samples).unwrap();
+        (exemplars.map(|e| (e.labels, e.timestamp_ms)).collect(), samples.timestamps)
+    }
+
+    #[tokio::test]
+    async fn an_exemplar_goes_by_its_own_labels_and_leaves_the_samples_of_its_series_where_they_are() {
+        let mut world = World::new().await;
+        // An hour with exemplars of both, one of the first alone, one of the other alone; and a hot record.
+        for users in [&USERS[..], &USERS[..1], &USERS[1..]] {
+            let incoming = world.request(world.clock.now_ms(), world.clock.now_ms(), users);
+            world.lake.append(ShardId(0), vec![incoming]).await.unwrap();
+            world.clock.advance(HOUR_MS);
+        }
+        world.clock.advance(3 * HOUR_MS);
+        world.lake.compact(CompactMode::Full).await.unwrap();
+        world.clock.advance(HOUR_MS);
+        world.lake.collect_garbage().await.unwrap();
+        let asked_ms = world.clock.now_ms();
+        let hot = world.request(asked_ms, asked_ms, &USERS);
+        world.lake.append(ShardId(0), vec![hot]).await.unwrap();
+        let stuck = world.request(asked_ms, asked_ms, &USERS).payload;
+        let at = SequenceNumber::from(1_000_000);
+        world.lake.quarantine(ShardId(0), at, stuck, "kept failing").await.unwrap();
+        let (before, times) = requests(&world.lake).await;
+        assert_eq!((before.len(), times.len()), (6, 4));
+        let kept = [world.keys("/samples-").await, world.keys("/series-").await].concat();
+        assert_eq!(kept.len(), 6);
+
+        let preview = world.lake.preview_erasure(&world.wish(USERS[0])).await.unwrap();
+        assert_eq!((preview["raw"].examined, preview["raw"].rewritten), (3, 2));
+        assert_eq!((preview["hot"].rewritten, preview["hot"].samples, preview["hot"].exemplars), (1, 0, 1));
+        let number = world.lake.request_erasure(&world.wish(USERS[0])).await.unwrap().number;
+        let report = world.lake.run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!(report.state, "watched");
+        // A compacted segment, of the third record, is still there for its retry key.
+        for (kind, examined, rewritten, exemplars) in
+            [("raw", 3, 2, 2), ("hot", 2, 1, 1), ("quarantine", 1, 1, 1)]
+        {
+            let done = report.counts[kind];
+            let found = (done.examined, done.rewritten, done.dropped, done.samples, done.exemplars);
+            assert_eq!(found, (examined, rewritten, 0, 0, exemplars), "{kind}");
+        }
+        // What comes late, too.
+        world.clock.advance(HOUR_MS);
+        let late = world.request(asked_ms, asked_ms - 1, &USERS);
+        let stale = LakeOptions { sole_writer: false, keep_hot: false, ..LakeOptions::default() };
+        let stale = Lake::open(world.bucket.clone(), world.clock.clone(), stale).await.unwrap();
+        stale.append(ShardId(0), vec![late]).await.unwrap();
+        world.lake.continue_erasures().await.unwrap();
+        assert_eq!(holders(&*world.bucket, USERS[0]).await, Vec::<String>::new());
+
+        // Long after nothing of the samples has been collected with what was replaced.
+        world.clock.advance(3 * HOUR_MS);
+        world.lake.collect_garbage().await.unwrap();
+        let now = [world.keys("/samples-").await, world.keys("/series-").await].concat();
+        assert_eq!(now, kept);
+        assert_eq!(world.keys("/exemplars-").await.len(), 2);
+        let of_bob = |mut all: Vec<(Labels, i64)>| {
+            all.retain(|(own, _)| own.get("user") == Some(USERS[1]));
+            all
+        };
+        let late = (Labels::from_pairs([("trace_id", "t"), ("user", USERS[1])]), asked_ms - 1);
+        let (mut wanted, mut wanted_times) = (of_bob(before), times);
+        wanted.insert(2, late);
+        wanted_times.insert(3, asked_ms - 1);
+        let reopened = open(&world).await;
+        assert_eq!(requests(&reopened).await, (wanted, wanted_times));
+        // Merged and erased again like any other: with them their objects go.
+        reopened.compact(CompactMode::Full).await.unwrap();
+        let wish = EraseWish { matchers: vec![Matcher::equal("__name__", "requests")], ..world.wish("") };
+        let number = reopened.request_erasure(&wish).await.unwrap().number;
+        reopened.run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!(world.keys("-").await, Vec::<String>::new());
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub(super) static ROUTES: &[Route] = &[
         Function::Archive,
         POST,
         "/api/v1/admin/metrics/erase",
-        "Has series erased from everything that is stored: recorded at once, done by the next run of archive. With dry_run, says how many objects hold some of them.",
+        "Has series erased from everything that is stored, and exemplars whose own labels match together with those of their series: recorded at once, done by the next run of archive. With dry_run, says how many objects hold some of them.",
         Answer::JsonOrAccepted(schema::erasures),
     )
     .tag("admin")

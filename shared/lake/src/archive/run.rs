@@ -8,7 +8,7 @@ use serde::Serialize;
 use weir_platform::StorageClass;
 
 use super::plan::{Due, due};
-use crate::compact::{NewBlock, Planned};
+use crate::compact::{NewBlock, Planned, all};
 use crate::error::LakeError;
 use crate::keys;
 use crate::lake::Lake;
@@ -93,7 +93,7 @@ impl Lake {
             archived: Some(archived(inputs, due.class)),
             planned: Planned::under(&catalog, &due.tenant),
         };
-        let Some(add) = self.write_merged(inputs, new, Arc::new(|_, _| true)).await? else {
+        let Some(add) = self.write_merged(inputs, new, Arc::new(all)).await? else {
             report.changed += 1;
             return Ok(());
         };

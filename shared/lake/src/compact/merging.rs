@@ -8,7 +8,7 @@ use weir_platform::BucketError;
 
 use super::parts::Parts;
 use super::plan::{self, Merge};
-use super::{CompactMode, CompactReport, Keep, Maintenance, NewBlock, Planned};
+use super::{CompactMode, CompactReport, Keep, Maintenance, NewBlock, Planned, all};
 use crate::block::{
     BlockCursor, BlockIndex, BlockLabels, BlockPages, EncodedBlock, SeriesEntry, decode_exemplars,
     series_order,
@@ -86,7 +86,7 @@ impl Lake {
                 planned: Planned::under(planned, &merge.tenant),
             };
             // Of an hour at a time, so that memory holds the objects of one.
-            let blocks = self.write_merged(&merge.inputs, new, Arc::new(|_, _| true)).await?;
+            let blocks = self.write_merged(&merge.inputs, new, Arc::new(all)).await?;
             merged.extend(blocks.map(|blocks| (merge, blocks)));
         }
         let forget = maintenance.forget.clone();
@@ -121,7 +121,7 @@ impl Lake {
         self: &Arc<Self>,
         inputs: &[Arc<BlockMeta>],
         new: NewBlock,
-        keep: Keep,
+        keep: Arc<dyn Keep>,
     ) -> Result<Option<Vec<BlockMeta>>, LakeError> {
         let Some(objects) = self.read_objects(inputs).await? else { return Ok(None) };
         let limits = self.options.exemplar_limits();
@@ -196,15 +196,18 @@ fn merge_exemplars(
     objects: &[Objects],
     limits: ExemplarLimits,
     (start_ms, end_ms): (i64, i64),
-    keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
+    keep: &dyn Keep,
 ) -> Result<(ExemplarSet, u64), LakeError> {
     let (mut united, mut dropped) = (ExemplarSet::default(), 0);
     for Objects { meta, exemplars, .. } in objects {
         let (Some(object), Some(known)) = (exemplars, &meta.exemplars) else { continue };
-        let set = decode_exemplars(object, |labels| keep(labels, known.max_ms.min(end_ms)))
+        let set = decode_exemplars(object, |labels| keep.series(labels, known.max_ms.min(end_ms)))
             .map_err(|error| LakeError::damaged(&known.key, error))?;
         for (key, mut exemplars) in set {
-            exemplars.retain(|exemplar| (start_ms..=end_ms).contains(&exemplar.timestamp_ms));
+            exemplars.retain(|exemplar| {
+                (start_ms..=end_ms).contains(&exemplar.timestamp_ms)
+                    && keep.exemplar(key.labels.borrowed(), exemplar.labels.borrowed())
+            });
             if !exemplars.is_empty() {
                 united.extend(key, exemplars);
             }
@@ -216,13 +219,13 @@ fn merge_exemplars(
 }
 
 /// Walks all inputs in the order of their series and writes the joined samples, within a range of time, of those
-/// that `keep` leaves, given their labels and last timestamp.
+/// that `keep` leaves.
 pub(super) fn merge_objects(
     objects: Vec<Objects>,
     mut parts: Parts,
     limits: ExemplarLimits,
     range: (i64, i64),
-    keep: &(dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync),
+    keep: &dyn Keep,
 ) -> Result<Vec<EncodedBlock>, LakeError> {
     let Some(first) = objects.first() else { return Ok(Vec::new()) };
     let into = format!("merge of block {} with others", first.meta.id);
@@ -271,7 +274,7 @@ pub(super) fn merge_objects(
             return Err(LakeError::damaged(&inputs[least].meta.samples_key, reason));
         }
         let last_ms = merge::bounds(&joined).map_or(i64::MAX, |bounds| bounds.1);
-        if !keep(labels, last_ms) {
+        if !keep.series(labels, last_ms) {
             continue;
         }
         parts.push(&SeriesEntry { id, labels, kind, temporality, unit }, &joined).map_err(unwritable)?;

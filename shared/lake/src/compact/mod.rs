@@ -16,7 +16,7 @@ use serde::Serialize;
 use weir_platform::{Created, Placement, StorageClass};
 
 pub(crate) use parts::Parts;
-pub(crate) use rewrite::{Keep, Rewrite};
+pub(crate) use rewrite::{Goes, Keep, Rewrite, all};
 
 use crate::block::EncodedBlock;
 use crate::error::LakeError;
@@ -149,9 +149,9 @@ impl Lake {
         // The name is a column of the block, so that a taken name would mean to encode it again. Names are
         // made so that this does not happen; should it, the next run has other names.
         let (lake, version, is_raw) = (self.clone(), new.planned.version, new.rollup.is_none());
-        let generation = if new.generation == 0 { version } else { new.generation };
+        let generation = new.generation;
         let name = move || match is_raw {
-            true => keys::raw_id(generation, &lake.new_name(version)),
+            true => lake.raw_name(generation, version),
             false => lake.new_name(version),
         };
         let mut parts = Parts::new(name, self.options.block_series());
@@ -163,6 +163,13 @@ impl Lake {
             metas.push(self.write_block(&new, encoded).await?);
         }
         Ok(metas)
+    }
+
+    /// A new name for a block of samples as they came, planned under a version; for the generation, see
+    /// [`NewBlock`].
+    fn raw_name(&self, generation: u64, version: u64) -> String {
+        let generation = if generation == 0 { version } else { generation };
+        keys::raw_id(generation, &self.new_name(version))
     }
 
     /// Writes the objects of a block.

@@ -14,8 +14,38 @@ use crate::keys::HOUR_MS;
 use crate::lake::Lake;
 use crate::manifest::{ArchivedMeta, BlockMeta};
 
-/// Whether a series, whose last sample of the block is of that time, stays.
-pub(crate) type Keep = Arc<dyn Fn(LabelsRef<'_>, i64) -> bool + Send + Sync>;
+/// What stays of blocks that are written again. Where it is a matter of series alone, a function says it.
+pub(crate) trait Keep: Send + Sync {
+    /// Whether a series stays whose last sample (or an exemplar beside it) is of that time at the latest.
+    fn series(&self, labels: LabelsRef<'_>, last_ms: i64) -> bool;
+
+    /// Whether an exemplar of a series that stays does, too, given its own labels.
+    fn exemplar(&self, _series: LabelsRef<'_>, _own: LabelsRef<'_>) -> bool {
+        true
+    }
+}
+
+impl<F: Fn(LabelsRef<'_>, i64) -> bool + Send + Sync> Keep for F {
+    fn series(&self, labels: LabelsRef<'_>, last_ms: i64) -> bool {
+        self(labels, last_ms)
+    }
+}
+
+/// Everything stays.
+pub(crate) fn all(_: LabelsRef<'_>, _: i64) -> bool {
+    true
+}
+
+/// What of a block does not stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goes {
+    /// All of it stays.
+    Nothing,
+    /// Some of its exemplars, and none of its samples.
+    Exemplars,
+    /// Some of its series.
+    Series,
+}
 
 /// A block and what is to take its place.
 #[derive(Debug, Clone)]
@@ -45,14 +75,13 @@ impl Lake {
         self: &Arc<Self>,
         tenant: &TenantId,
         block: &Arc<BlockMeta>,
-        keep: Keep,
+        keep: Arc<dyn Keep>,
         planned: Planned,
     ) -> Result<Option<Rewrite>, LakeError> {
-        let same = || Rewrite { input: block.clone(), blocks: vec![BlockMeta::clone(block)] };
-        match self.stays(block, keep.clone()).await? {
-            None => return Ok(None),
-            Some(true) => return Ok(Some(same())),
-            Some(false) => {}
+        let rewrite = |blocks| Rewrite { input: block.clone(), blocks };
+        let Some(goes) = self.goes(block, keep.clone()).await? else { return Ok(None) };
+        if goes == Goes::Nothing {
+            return Ok(Some(rewrite(vec![BlockMeta::clone(block)])));
         }
         let new = NewBlock {
             tenant: tenant.clone(),
@@ -63,8 +92,18 @@ impl Lake {
             archived: block.archived.clone(),
             planned,
         };
-        let blocks = self.write_merged(std::slice::from_ref(block), new, keep).await?;
-        Ok(blocks.map(|blocks| Rewrite { input: block.clone(), blocks }))
+        if goes == Goes::Series || !block.has_samples() {
+            return Ok(self.write_merged(std::slice::from_ref(block), new, keep).await?.map(rewrite));
+        }
+        // Samples and series lie in objects of their own, which become the new block's: frozen ones stay so.
+        let alone = Arc::new(BlockMeta { samples: 0, ..BlockMeta::clone(block) });
+        let Some(written) = self.write_merged(&[alone], new, keep).await? else { return Ok(None) };
+        let (id, exemplars) = match written.into_iter().next() {
+            Some(of) => (of.id, of.exemplars),
+            None => (self.raw_name(block.generation, planned.version), None),
+        };
+        let erased = planned.erased;
+        Ok(Some(rewrite(vec![BlockMeta { id, exemplars, erased, ..BlockMeta::clone(block) }])))
     }
 
     /// Writes what `keep` leaves of each hour of an archived block as a block of its own, so that what expires
@@ -73,7 +112,7 @@ impl Lake {
         self: &Arc<Self>,
         tenant: &TenantId,
         block: &Arc<BlockMeta>,
-        keep: Keep,
+        keep: Arc<dyn Keep>,
         planned: Planned,
     ) -> Result<Option<Rewrite>, LakeError> {
         let Some(objects) = self.read_objects(std::slice::from_ref(block)).await? else { return Ok(None) };
@@ -100,9 +139,13 @@ impl Lake {
         Ok(Some(Rewrite { input: block.clone(), blocks }))
     }
 
-    /// True when `keep` leaves all of a block, for which its series and its exemplars are read; `None` when
-    /// its objects are gone.
-    pub(crate) async fn stays(&self, block: &Arc<BlockMeta>, keep: Keep) -> Result<Option<bool>, LakeError> {
+    /// What `keep` does not leave of a block, for which its series and its exemplars are read; `None` when its
+    /// objects are gone.
+    pub(crate) async fn goes(
+        &self,
+        block: &Arc<BlockMeta>,
+        keep: Arc<dyn Keep>,
+    ) -> Result<Option<Goes>, LakeError> {
         let mut objects = Vec::new();
         let series = block.has_samples().then_some(&block.series_key);
         for key in series.into_iter().chain(block.exemplars.as_ref().map(|exemplars| &exemplars.key)) {
@@ -112,29 +155,33 @@ impl Lake {
             });
         }
         let meta = block.clone();
-        let all_stay = move || {
+        let look = move || {
             let mut objects = objects.into_iter();
             if let Some(series) = objects.next().filter(|_| meta.has_samples()) {
                 let damaged = |error| LakeError::damaged(&meta.series_key, error);
                 let index = BlockIndex::decode(series).map_err(damaged)?;
                 let labels = index.labels().map_err(damaged)?;
                 let last_ms = |ordinal| index.series_times(ordinal).map_or(i64::MAX, |times| times.1);
-                if !(0..index.len() as u32).all(|at| keep(labels.get(at), last_ms(at))) {
-                    return Ok(false);
+                if !(0..index.len() as u32).all(|at| keep.series(labels.get(at), last_ms(at))) {
+                    return Ok(Goes::Series);
                 }
             }
             let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next_back()) else {
-                return Ok(true);
+                return Ok(Goes::Nothing);
             };
             let all_stay = Cell::new(true);
-            // None is decoded: what counts is whose they are.
-            let look = |labels: LabelsRef<'_>| {
-                all_stay.set(all_stay.get() && keep(labels, known.max_ms));
-                false
+            // Once one goes, none has to be decoded any more.
+            let stays = |labels: LabelsRef<'_>| {
+                all_stay.set(all_stay.get() && keep.series(labels, known.max_ms));
+                all_stay.get()
             };
-            decode_exemplars(&object, look).map_err(|error| LakeError::damaged(&known.key, error))?;
-            Ok::<_, LakeError>(all_stay.get())
+            let of_series =
+                decode_exemplars(&object, stays).map_err(|error| LakeError::damaged(&known.key, error))?;
+            let mut rows = of_series.iter().flat_map(|(key, of)| of.iter().map(move |e| (key, e)));
+            let stay = all_stay.get()
+                && rows.all(|(key, e)| keep.exemplar(key.labels.borrowed(), e.labels.borrowed()));
+            Ok::<_, LakeError>(if stay { Goes::Nothing } else { Goes::Exemplars })
         };
-        Ok(Some(tokio::task::spawn_blocking(all_stay).await??))
+        Ok(Some(tokio::task::spawn_blocking(look).await??))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use weir_model::{Batch, Record};
+use weir_model::{Batch, Exemplar, Record};
 
 use super::{Erased, Erasure};
 
@@ -39,16 +39,20 @@ fn filtered(record: &Record, erasure: &Erasure) -> Option<(Batch, Erased)> {
         .collect();
     let goes = |family: &str| whole && erasure.matches_family(family);
     let families = batch.metadata.iter().any(|known| goes(&known.family));
-    if !matched.contains(&true) && !families {
+    let stays = |series: u32, timestamp_ms| !(matched[series as usize] && takes(timestamp_ms));
+    let exemplar_stays = |e: &Exemplar| {
+        let matches = |e: &Exemplar| erasure.matches_exemplar(batch.labels_at(e.series), e.labels.borrowed());
+        stays(e.series, e.timestamp_ms) && !(takes(e.timestamp_ms) && matches(e))
+    };
+    if !matched.contains(&true) && !families && batch.exemplars.iter().all(exemplar_stays) {
         return None;
     }
     let mut used = vec![false; matched.len()];
     let mut left = Batch::new();
-    let stays = |series: u32, timestamp_ms| !(matched[series as usize] && takes(timestamp_ms));
     left.floats.extend(batch.floats.iter().filter(|s| stays(s.series, s.timestamp_ms)).copied());
     left.histograms.extend(batch.histograms.iter().filter(|s| stays(s.series, s.timestamp_ms)).cloned());
     left.sets.extend(batch.sets.iter().filter(|s| stays(s.series, s.timestamp_ms)).cloned());
-    left.exemplars.extend(batch.exemplars.iter().filter(|e| stays(e.series, e.timestamp_ms)).cloned());
+    left.exemplars.extend(batch.exemplars.iter().filter(|e| exemplar_stays(e)).cloned());
     left.metadata.extend(batch.metadata.iter().filter(|m| !goes(&m.family)).cloned());
     let places = left.floats.iter().map(|s| s.series).chain(left.histograms.iter().map(|s| s.series));
     let places = places.chain(left.sets.iter().map(|s| s.series));
@@ -77,7 +81,7 @@ fn filtered(record: &Record, erasure: &Erasure) -> Option<(Batch, Erased)> {
 
 #[cfg(test)]
 mod tests {
-    use weir_model::{Exemplar, FloatSample, Labels, Matcher, MetricKind, Temporality, TenantId};
+    use weir_model::{FloatSample, Labels, Matcher, MetricKind, Temporality, TenantId};
 
     use super::super::tests::erasure;
     use super::*;
@@ -127,5 +131,37 @@ mod tests {
             batch: Batch::new(),
         };
         assert!(matches!(without(&other, [&erasure].into_iter()).0, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn an_exemplar_goes_by_its_own_labels_and_leaves_its_series_and_samples() {
+        let erasure = erasure(&[Matcher::equal("user", "ann"), Matcher::equal("job", "api")]);
+        // The series' labels, the exemplar's own, arrival and timestamp, whether the exemplar stays.
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let rows: &[(Pairs<'_>, Pairs<'_>, i64, i64, bool)] = &[
+            (&[("job", "api")], &[("user", "ann"), ("trace_id", "t")], 900, 900, false),
+            (&[("job", "api"), ("user", "bob")], &[("user", "ann")], 900, 900, false),
+            (&[], &[("user", "ann"), ("job", "api")], 900, 900, false),
+            (&[("job", "api")], &[("user", "ann")], 2_000, 900, false),
+            (&[("job", "api")], &[("user", "ann")], 2_000, 2_000, true),
+            (&[("job", "db")], &[("user", "ann")], 900, 900, true),
+            (&[("job", "api")], &[("user", "bob")], 900, 900, true),
+            (&[("job", "api")], &[], 900, 900, true),
+        ];
+        for (place, (of, own, received_ms, timestamp_ms, stays)) in rows.iter().enumerate() {
+            let (received_ms, timestamp_ms) = (*received_ms, *timestamp_ms);
+            let mut batch = Batch::new();
+            let labels = Labels::from_pairs([("__name__", "m")].iter().chain(of.iter()).copied());
+            let series = batch.push_series(labels.borrowed(), MetricKind::Gauge, Temporality::Cumulative);
+            batch.floats.push(FloatSample { series, timestamp_ms, value: 1.0 });
+            let labels = Labels::from_pairs(own.iter().copied());
+            batch.exemplars.push(Exemplar { series, timestamp_ms, value: 1.0, labels });
+            let record = Record { tenant: TenantId::default(), key: None, received_ms, batch };
+            let (left, gone) = without(&record, [&erasure].into_iter());
+            assert_eq!((left.batch.series().len(), left.batch.sample_count()), (1, 1), "row {place}");
+            assert_eq!(left.batch.exemplars.len(), usize::from(*stays), "row {place}");
+            assert_eq!((gone.samples, gone.exemplars), (0, u64::from(!stays)), "row {place}");
+            assert_eq!(matches!(left, Cow::Borrowed(_)), *stays, "row {place}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Erasure: the right to be forgotten. Takes every sample of matching series out of every object.
+//! Erasure: the right to be forgotten. Takes every sample of matching series out of every object, and with them
+//! every exemplar that matches by its series' labels and its own.
 //!
 //! A request is one manifest entry, and its number is the version of that entry. From then on nothing that
 //! was read before it can be added any more: names of blocks tell the version under which they were planned, and
@@ -72,7 +73,7 @@ pub(crate) struct StoredErasure {
 pub struct Erased {
     /// Blocks or objects looked at.
     pub examined: u64,
-    /// Those written again without the matching series.
+    /// Those written again without what matches.
     pub rewritten: u64,
     /// Those of which nothing was left.
     pub dropped: u64,
@@ -212,8 +213,20 @@ impl Erasure {
 
     /// True when a series of those labels goes.
     pub(crate) fn matches(&self, labels: LabelsRef<'_>) -> bool {
+        self.holds(|label| labels.get(label))
+    }
+
+    /// True when an exemplar goes though its series stays: when the conditions hold for the labels of its series
+    /// together with its own, which count where both have a name.
+    pub(crate) fn matches_exemplar(&self, series: LabelsRef<'_>, own: LabelsRef<'_>) -> bool {
+        // Most have a trace's id alone, which few conditions name: nothing is hashed for them.
+        let is_named = self.tests.iter().any(|(label, ..)| own.get(label).is_some());
+        is_named && self.holds(|label| own.get(label).or_else(|| series.get(label)))
+    }
+
+    fn holds<'a>(&self, label_of: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.tests.iter().all(|(label, wanted, test)| {
-            let value = labels.get(label).unwrap_or("");
+            let value = label_of(label).unwrap_or("");
             let hit = match test {
                 Test::Hashes(hashes) => hashes.binary_search(&hash(&self.stored.salt, value)).is_ok(),
                 Test::Pattern(matcher) => matcher.matches(value),
@@ -228,14 +241,14 @@ impl Erasure {
         self.tests.iter().all(|(label, ..)| label == "__name__") && self.matches(named.borrowed())
     }
 
-    /// True when a sample of a matching series goes, though it came hot: late ones of before the request do.
+    /// True when a sample or an exemplar that matches goes, though it came hot: late ones of before the request do.
     pub(crate) fn takes(&self, received_ms: i64, timestamp_ms: i64) -> bool {
         received_ms.min(timestamp_ms) <= self.stored.requested_ms
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use weir_model::Labels;
 
     use super::*;
@@ -273,6 +286,35 @@ mod tests {
             }
             let text = serde_json::to_string(&erasure.state()).unwrap();
             assert!(!hidden || !text.contains("ann"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exemplars_own_labels_count_before_those_of_its_series() {
+        let of = |op, name: &str, value: &str| Matcher::new(name, op, value).unwrap();
+        let (is, not) = (MatchOp::Equal, MatchOp::NotEqual);
+        // Own labels, conditions, whether those hold.
+        type Row<'a> = (&'a [(&'a str, &'a str)], Vec<Matcher>, bool);
+        let rows: &[Row<'_>] = &[
+            (&[("user", "ann")], vec![of(is, "user", "ann")], true),
+            (&[("user", "ann")], vec![of(is, "user", "bob")], false),
+            (&[("user", "ann")], vec![of(is, "user", "ann"), of(is, "job", "api")], true),
+            (&[("user", "ann")], vec![of(is, "user", "ann"), of(is, "job", "db")], false),
+            (&[("user", "ann")], vec![of(is, "user", "ann"), of(is, "__name__", "m")], true),
+            (&[("user", "ann"), ("job", "db")], vec![of(is, "user", "ann"), of(is, "job", "db")], true),
+            (&[("user", "ann"), ("job", "db")], vec![of(is, "user", "ann"), of(is, "job", "api")], false),
+            (&[("user", "ann")], vec![of(is, "job", "api"), of(not, "user", "bob")], true),
+            (&[("user", "ann")], vec![of(MatchOp::Regex, "user", "an.")], true),
+            // As its series, which stays.
+            (&[("trace_id", "t")], vec![of(is, "user", "ann")], false),
+            (&[], vec![of(is, "user", "ann")], false),
+        ];
+        let series = Labels::from_pairs([("__name__", "m"), ("job", "api"), ("user", "bob")]);
+        for (own, matchers, want) in rows {
+            let own = Labels::from_pairs(own.iter().copied());
+            let erasure = erasure(matchers);
+            let found = erasure.matches_exemplar(series.borrowed(), own.borrowed());
+            assert_eq!(found, *want, "{own:?} {matchers:?}");
         }
     }
 

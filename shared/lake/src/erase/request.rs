@@ -25,7 +25,8 @@ pub struct EraseWish {
     /// Whose series.
     pub tenant: TenantId,
     /// Conditions, all of which hold for the series that go; at least one must not hold for a series without
-    /// the label.
+    /// the label. An exemplar goes with its series, and when they hold for its series' labels together with its
+    /// own, which count where both have a name.
     pub matchers: Vec<Matcher>,
     /// Who asks.
     pub by: String,

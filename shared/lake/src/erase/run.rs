@@ -7,7 +7,7 @@ use bytes::Bytes;
 use weir_model::LabelsRef;
 
 use super::{Counts, Erased, Erasure, ErasureReport, WATCHED_MS, count};
-use crate::compact::{Keep, Maintenance, Planned};
+use crate::compact::{Goes, Keep, Maintenance, Planned};
 use crate::error::LakeError;
 use crate::gather::gather;
 use crate::keys;
@@ -46,9 +46,14 @@ fn due(catalog: &Catalog, erasure: &Erasure, looked: &Looked) -> Vec<Arc<BlockMe
     blocks.filter(is_due).cloned().collect()
 }
 
-pub(super) fn keep(erasure: &Arc<Erasure>) -> Keep {
-    let erasure = erasure.clone();
-    Arc::new(move |labels: LabelsRef<'_>, _| !erasure.matches(labels))
+impl Keep for Erasure {
+    fn series(&self, labels: LabelsRef<'_>, _: i64) -> bool {
+        !self.matches(labels)
+    }
+
+    fn exemplar(&self, series: LabelsRef<'_>, own: LabelsRef<'_>) -> bool {
+        !self.matches_exemplar(series, own)
+    }
 }
 
 impl Lake {
@@ -187,16 +192,16 @@ impl Lake {
     ) -> Result<(), LakeError> {
         let planned = Planned { version: self.catalog().version, erased: erasure.number };
         let look = |block: Arc<BlockMeta>| {
-            let (lake, keep) = (self.clone(), keep(erasure));
-            async move { lake.stays(&block, keep).await.map(|stays| (block, stays)) }
+            let (lake, erasure) = (self.clone(), erasure.clone());
+            async move { lake.goes(&block, erasure).await.map(|goes| (block, goes)) }
         };
         let (mut held, mut clean) = (Vec::new(), Looked::new());
         for found in gather(self.options.concurrency, round.iter().cloned().map(look)).await? {
             match found? {
-                (block, Some(true)) => {
+                (block, Some(Goes::Nothing)) => {
                     clean.entry(kind_of(&block).into()).or_default().insert(block.id.clone());
                 }
-                (block, Some(false)) => held.push(block),
+                (block, Some(_)) => held.push(block),
                 // Replaced meanwhile: the next round finds what it became.
                 (_, None) => {}
             }
@@ -204,21 +209,22 @@ impl Lake {
         for some in held.chunks(REWRITES_PER_ENTRY) {
             let mut rewrites = Vec::new();
             for block in some {
-                match self.rewrite(&erasure.tenant, block, keep(erasure), planned).await {
+                match self.rewrite(&erasure.tenant, block, erasure.clone(), planned).await {
                     Err(LakeError::Frozen { .. }) => drop(frozen.insert(block.id.clone())),
                     rewrite => rewrites.extend(rewrite?),
                 }
             }
             self.commit_rewrites(&rewrites, maintenance, |entry, rewrite| {
-                let of = |value: fn(&BlockMeta) -> u64| {
-                    value(&rewrite.input) - rewrite.blocks.iter().map(value).sum::<u64>()
-                };
+                let left = |value: fn(&BlockMeta) -> u64| rewrite.blocks.iter().map(value).sum::<u64>();
+                let exemplars = |block: &BlockMeta| block.exemplars.as_ref().map_or(0, |e| e.count);
+                // What a limit, lowered since, leaves out of them does not count.
+                let bounded = |block: &BlockMeta| block.exemplars.as_ref().map_or(0, |e| e.count + e.dropped);
                 let gone = Erased {
                     examined: 1,
                     rewritten: u64::from(!rewrite.blocks.is_empty()),
                     dropped: u64::from(rewrite.blocks.is_empty()),
-                    samples: of(|block| block.samples),
-                    exemplars: of(|block| block.exemplars.as_ref().map_or(0, |e| e.count)),
+                    samples: rewrite.input.samples - left(|block| block.samples),
+                    exemplars: exemplars(&rewrite.input) - left(bounded),
                     unreadable: 0,
                 };
                 count(entry.erasing.entry(erasure.number).or_default(), kind_of(&rewrite.input), &gone);
@@ -282,12 +288,12 @@ impl Lake {
         let blocks: Vec<Arc<BlockMeta>> = due(&catalog, &erasure, &Looked::new());
         for some in blocks.chunks(AT_A_TIME) {
             let look = |block: Arc<BlockMeta>| {
-                let (lake, keep) = (self.clone(), keep(&erasure));
-                async move { lake.stays(&block, keep).await.map(|stays| (kind_of(&block), stays)) }
+                let (lake, erasure) = (self.clone(), erasure.clone());
+                async move { lake.goes(&block, erasure).await.map(|goes| (kind_of(&block), goes)) }
             };
             for found in gather(self.options.concurrency, some.iter().cloned().map(look)).await? {
-                let (kind, stays) = found?;
-                let rewritten = u64::from(stays == Some(false));
+                let (kind, goes) = found?;
+                let rewritten = u64::from(goes.is_some_and(|goes| goes != Goes::Nothing));
                 count(&mut counts, kind, &Erased { examined: 1, rewritten, ..Erased::default() });
             }
         }

@@ -97,11 +97,13 @@ impl HotExemplars {
 
     /// Drops what an erasure takes.
     pub(super) fn erase(&mut self, records: &RecordTable, erasure: &Erasure) {
-        for series in self.series.values_mut().filter(|s| erasure.matches(s.labels.borrowed())) {
-            let takes = |row: &(StoredExemplar, RecordTag)| {
-                erasure.takes(records.received_ms(row.1), row.0.timestamp_ms)
-            };
-            series.rows.retain(|row| !takes(row));
+        for series in self.series.values_mut() {
+            let labels = series.labels.borrowed();
+            let all = erasure.matches(labels);
+            series.rows.retain(|(exemplar, tag)| {
+                let matches = all || erasure.matches_exemplar(labels, exemplar.labels.borrowed());
+                !(matches && erasure.takes(records.received_ms(*tag), exemplar.timestamp_ms))
+            });
         }
         self.retain(|_| true);
     }
@@ -148,10 +150,12 @@ impl HotExemplars {
 
 #[cfg(test)]
 mod tests {
+    use weir_model::Matcher;
     use weir_platform::{SequenceNumber, ShardId};
 
     use super::super::records::RecordEntry;
     use super::*;
+    use crate::erase::tests::erasure;
     use crate::exemplars::tests::{key, listed};
 
     const ALL: TimeRange = TimeRange { start_ms: i64::MIN, end_ms: i64::MAX };
@@ -187,5 +191,35 @@ mod tests {
         let dropping = records.dropping(|entry| entry.sequence == SequenceNumber::from(1));
         hot.drop_records(&records, &dropping);
         assert_eq!(times(&hot, &records), [HOUR_MS]);
+    }
+
+    #[test]
+    fn an_erasure_takes_those_of_its_series_and_those_whose_own_labels_match() {
+        let mut records = RecordTable::default();
+        let received = |received_ms| RecordEntry {
+            received_ms,
+            shard: ShardId(0),
+            sequence: SequenceNumber::from(received_ms as u128),
+        };
+        let tags = [records.push(received(900)), records.push(received(2_000))];
+        let (mut hot, limits) = (HotExemplars::default(), ExemplarLimits { per_series: 9, per_tenant: 99 });
+        // Series, user among the exemplar's own labels, timestamp, record.
+        for (series, user, timestamp_ms, tag) in [
+            (1, "ann", 10, tags[0]),
+            (1, "ann", 3_000, tags[0]),
+            (1, "ann", 20, tags[1]),
+            (1, "ann", 4_000, tags[1]),
+            (1, "bob", 30, tags[0]),
+            (2, "bob", 40, tags[0]),
+        ] {
+            let key = key(series);
+            let labels = Labels::from_pairs([("user", user)]);
+            let exemplar = Exemplar { series: 0, timestamp_ms, value: 1.0, labels };
+            hot.insert(key.id, key.labels.borrowed(), &exemplar, tag, limits);
+        }
+        hot.erase(&records, &erasure(&[Matcher::equal("user", "ann")]));
+        assert_eq!(times(&hot, &records), [30, 4_000, 40], "the newer one came after the request");
+        hot.erase(&records, &erasure(&[Matcher::equal("s", "2")]));
+        assert_eq!(times(&hot, &records), [30, 4_000]);
     }
 }

@@ -1,7 +1,7 @@
 //! The catalog: what the manifest adds up to, as queries use it. Never changed in place, so that a
 //! query keeps the one it began with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_model::{TenantId, Tier};
@@ -144,6 +144,9 @@ impl Catalog {
         for block in &entry.add {
             next.add(Arc::new(block.clone()))?;
         }
+        // A block may take over objects of the one that it replaces.
+        let taken_over: BTreeSet<String> = entry.add.iter().flat_map(BlockMeta::keys).collect();
+        keys.retain(|key| !taken_over.contains(key));
         for (name, key) in &entry.metadata {
             let tenant = TenantId::new(name).map_err(|error| error.to_string())?;
             let blocks = Arc::make_mut(next.tenants.entry(tenant).or_default());
@@ -425,6 +428,17 @@ mod tests {
         assert_eq!(catalog.compacted[&ShardId(1)], SequenceNumber::from(3));
         assert_eq!(catalog.marks_before(2_500)[&ShardId(1)], SequenceNumber::from(2));
         assert!(catalog.marks_before(500).is_empty());
+    }
+
+    #[test]
+    fn objects_that_a_block_takes_over_are_replaced_only_with_it() {
+        let catalog = grown();
+        let heir = BlockMeta { series_key: "l-heir".into(), id: "heir".into(), ..block("d", 5, 2) };
+        let catalog = catalog.after(&entry(4, vec![heir], &["d"])).unwrap();
+        let retired = |catalog: &Catalog| catalog.retired.last().unwrap().keys.join(" ");
+        assert_eq!(retired(&catalog), "l-d m-3");
+        let catalog = catalog.after(&entry(5, vec![], &["heir"])).unwrap();
+        assert_eq!(retired(&catalog), "s-d l-heir m-4");
     }
 
     #[test]

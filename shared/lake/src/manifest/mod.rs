@@ -41,9 +41,9 @@ pub(crate) struct BlockMeta {
     pub samples_bytes: u64,
     /// Size of the series object in bytes.
     pub series_bytes: u64,
-    /// Key of the samples object.
+    /// Key of the samples object; of an older name where the block took it over from one whose exemplars went.
     pub samples_key: String,
-    /// Key of the series object.
+    /// Key of the series object, likewise.
     pub series_key: String,
     /// Order of writes within an hour: at one timestamp, the block of the greater generation wins. It is
     /// the version of the entry that brought the newest of the block's samples out of the hot segments.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use weir_model::{LabelsRef, TenantId, Tier};
 
 use super::{Floors, InForce, Swept};
-use crate::compact::{Keep, Maintenance, Planned, Rewrite};
+use crate::compact::{Goes, Maintenance, Planned, Rewrite};
 use crate::error::LakeError;
 use crate::keys::HOUR_MS;
 use crate::lake::Lake;
@@ -150,14 +150,14 @@ impl Lake {
         planned: Planned,
     ) -> Result<Option<Rewrite>, LakeError> {
         let of = floors.clone();
-        let keep: Keep = Arc::new(move |labels: LabelsRef<'_>, last_ms| last_ms >= of.of(labels));
+        let keep = Arc::new(move |labels: LabelsRef<'_>, last_ms: i64| last_ms >= of.of(labels));
         if let Some(first_ms) = first_hour_end_ms(block) {
             let (of, last_ms) = (floors.clone(), block.end_ms());
-            let is_past = move |labels: LabelsRef<'_>, _| !(first_ms..=last_ms).contains(&of.of(labels));
-            match self.stays(block, Arc::new(is_past)).await? {
+            let is_past = move |labels: LabelsRef<'_>, _: i64| !(first_ms..=last_ms).contains(&of.of(labels));
+            match self.goes(block, Arc::new(is_past)).await? {
                 None => return Ok(None),
-                Some(true) => {}
-                Some(false) => return self.split(tenant, block, keep, planned).await,
+                Some(Goes::Nothing) => {}
+                Some(_) => return self.split(tenant, block, keep, planned).await,
             }
         }
         self.rewrite(tenant, block, keep, planned).await

@@ -43,7 +43,10 @@ fn in_record(payload: &[u8], text: &str) -> bool {
     let series = record.batch.series().iter().any(|s| {
         record.batch.labels(s).iter().any(|(name, value)| name.contains(text) || value.contains(text))
     });
-    series || record.batch.metadata.iter().any(|m| m.family.contains(text) || m.help.contains(text))
+    let own = |exemplar: &weir_model::Exemplar| exemplar.labels.iter().any(|(_, value)| value.contains(text));
+    series
+        || record.batch.exemplars.iter().any(own)
+        || record.batch.metadata.iter().any(|m| m.family.contains(text) || m.help.contains(text))
 }
 
 /// The payloads of a segment, by its documented layout.
