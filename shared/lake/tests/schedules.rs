@@ -73,6 +73,8 @@ mod schedules {
     /// Tenant, user and metric.
     type Series = (String, String, String);
     type Answers = BTreeMap<Series, BTreeMap<i64, u64>>;
+    /// Labels of the series, timestamp and own labels of exemplars.
+    type Examples = BTreeSet<(Labels, i64, Labels)>;
 
     struct World {
         bucket: Arc<FaultyBucket>,
@@ -88,6 +90,10 @@ mod schedules {
         archived: u64,
         /// Archived days that expiry cut into hours then.
         cut: u64,
+        /// Erasures of users of whom nothing newer is left, so that no object may hold their name.
+        proved: u64,
+        /// Exemplars gone for their own labels, not for those of their series.
+        by_own_labels: usize,
     }
 
     async fn open(bucket: &Arc<FaultyBucket>, clock: &Arc<ManualClock>, options: LakeOptions) -> Arc<Lake> {
@@ -104,7 +110,20 @@ mod schedules {
             }
             lakes[0].set_retention(None, &policy(freezes), "test").await.unwrap();
             let (shards, delivered, erased) = (Default::default(), [0; SHARDS], Vec::new());
-            Self { bucket, clock, lakes, shards, delivered, erased, values: 0, archived: 0, cut: 0 }
+            let (values, archived, cut, proved, by_own_labels) = (0, 0, 0, 0, 0);
+            Self {
+                bucket,
+                clock,
+                lakes,
+                shards,
+                delivered,
+                erased,
+                values,
+                archived,
+                cut,
+                proved,
+                by_own_labels,
+            }
         }
 
         /// Adds a record to a shard: samples of now or late, some of them changes that must count once.
@@ -132,7 +151,11 @@ mod schedules {
                     last_ms = timestamp_ms;
                 }
                 if random.chance(20) {
-                    let own = Labels::from_pairs([("trace_id", "t")]);
+                    // Of its series' user, or of one of its own.
+                    let own = match random.below(2 * USERS.len() as u64) as usize {
+                        user if user < USERS.len() => Labels::from_pairs([("user", USERS[user])]),
+                        _ => Labels::from_pairs([("trace_id", "t")]),
+                    };
                     batch.exemplars.push(Exemplar { series, timestamp_ms: last_ms, value: 1.0, labels: own });
                 }
             }
@@ -151,11 +174,19 @@ mod schedules {
             self.shards[shard][from..to].iter().map(incoming).collect()
         }
 
-        /// What a query must show.
-        fn model(&self, tenant: &str) -> Answers {
-            self.unexpired(tenant, self.clock.now_ms() - KEPT_HOURS * HOUR_MS)
+        /// From when on a query shows samples of the short-lived metric.
+        fn floor_ms(&self) -> i64 {
+            self.clock.now_ms() - KEPT_HOURS * HOUR_MS
         }
 
+        /// The erasures of a tenant that take what a record brought of a time.
+        fn erasures_of(&self, record: &Record, at: i64) -> impl Iterator<Item = &'static str> {
+            let takes = move |when: i64| record.received_ms.min(at) <= when;
+            let of = self.erased.iter().filter(|(of, ..)| of == record.tenant.as_str());
+            of.filter(move |(_, _, when)| takes(*when)).map(|(_, who, _)| *who)
+        }
+
+        /// Samples that a query must show.
         fn unexpired(&self, tenant: &str, floor_ms: i64) -> Answers {
             let mut all = Answers::new();
             for (shard, records) in self.shards.iter().enumerate() {
@@ -164,11 +195,10 @@ mod schedules {
                         let labels = record.batch.labels_at(sample.series);
                         let user = labels.get("user").unwrap();
                         let at = sample.timestamp_ms;
-                        let is_gone = |(of, who, when): &(String, &str, i64)| {
-                            of == tenant && *who == user && record.received_ms.min(at) <= *when
-                        };
                         let metric = labels.metric_name();
-                        if self.erased.iter().any(is_gone) || metric == "short" && at < floor_ms {
+                        if self.erasures_of(record, at).any(|who| who == user)
+                            || metric == "short" && at < floor_ms
+                        {
                             continue;
                         }
                         let part = labels.get("shard").unwrap_or("");
@@ -182,7 +212,45 @@ mod schedules {
             all
         }
 
+        /// Exemplars that a query must show, and how many are gone for their own labels alone.
+        fn unexpired_exemplars(&self, tenant: &str, floor_ms: i64) -> (Examples, usize) {
+            let (mut all, mut gone) = (Examples::new(), 0);
+            for (shard, records) in self.shards.iter().enumerate() {
+                for (_, record) in &records[..self.delivered[shard]] {
+                    for exemplar in record.batch.exemplars.iter().filter(|_| record.tenant.as_str() == tenant)
+                    {
+                        let (of, at) = (record.batch.labels_at(exemplar.series), exemplar.timestamp_ms);
+                        let is_gone = |user| self.erasures_of(record, at).any(|who| Some(who) == user);
+                        let by_series = is_gone(of.get("user"));
+                        if !by_series && is_gone(exemplar.labels.get("user")) {
+                            gone += 1;
+                        } else if !by_series && (of.metric_name() != "short" || at >= floor_ms) {
+                            all.insert((of.to_labels(), at, exemplar.labels.clone()));
+                        }
+                    }
+                }
+            }
+            (all, gone)
+        }
+
+        async fn check_exemplars(&self, lake: &Arc<Lake>, context: &str) {
+            for tenant in TENANTS {
+                let any_of = [vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()]];
+                let tenant_id = TenantId::new(tenant).unwrap();
+                let found = lake.exemplars(&tenant_id, &any_of, i64::MIN, i64::MAX, 10_000).await.unwrap();
+                let found = found.into_iter().flat_map(|series| {
+                    series
+                        .exemplars
+                        .into_iter()
+                        .map(move |e| (series.labels.clone(), e.timestamp_ms, e.labels))
+                });
+                let (model, _) = self.unexpired_exemplars(tenant, self.floor_ms());
+                assert_eq!(found.collect::<Examples>(), model, "{context}, exemplars of {tenant}");
+            }
+        }
+
         async fn check(&self, lake: &Arc<Lake>, context: &str) {
+            self.check_exemplars(lake, context).await;
             for tenant in TENANTS {
                 let selection = Selection {
                     matchers: vec![Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()],
@@ -212,7 +280,7 @@ mod schedules {
                         found.insert((tenant.to_owned(), label("user"), metric), rows);
                     }
                 }
-                assert_eq!(found, self.model(tenant), "{context}, tenant {tenant}");
+                assert_eq!(found, self.unexpired(tenant, self.floor_ms()), "{context}, tenant {tenant}");
             }
         }
 
@@ -248,18 +316,22 @@ mod schedules {
             }
         }
 
+        fn wish(tenant: &str, user: &str) -> EraseWish {
+            EraseWish {
+                tenant: TenantId::new(tenant).unwrap(),
+                matchers: vec![Matcher::equal("user", user)],
+                by: "test".into(),
+                drop_unreadable: false,
+            }
+        }
+
         async fn step(&mut self, random: &mut Random) {
             for _ in 0..random.below(5) {
                 self.produce(random);
             }
             let tenant = TENANTS[usize::from(random.chance(25))];
             let user = USERS[random.below(2) as usize];
-            let wish = EraseWish {
-                tenant: TenantId::new(tenant).unwrap(),
-                matchers: vec![Matcher::equal("user", user)],
-                by: "test".into(),
-                drop_unreadable: false,
-            };
+            let wish = Self::wish(tenant, user);
             let choose = |random: &mut Random| {
                 // Erasing is rarer, so that there is something to erase.
                 let choice = random.below(9);
@@ -344,6 +416,12 @@ mod schedules {
                 self.delivered[shard] = to;
             }
             self.check(&lake, context).await;
+            // A last erasure, after which nothing comes.
+            let wish = Self::wish(TENANTS[usize::from(random.chance(50))], USERS[0]);
+            let report = lake.request_erasure(&wish).await.unwrap();
+            self.erased.push((wish.tenant.to_string(), USERS[0], report.requested_ms));
+            lake.run_erasure(report.number, |_| ()).await.unwrap();
+            self.check(&lake, context).await;
             lake.compact(CompactMode::Full).await.unwrap();
             lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
             // Rollups of frozen days, and erasures of what is frozen, are gone on with when it has been restored.
@@ -385,16 +463,28 @@ mod schedules {
             let again = lake.archive(self.clock.now_ms(), LONG).await.unwrap();
             assert_eq!(again.merged, 0, "{context}");
             for (tenant, user, _) in self.erased.clone() {
-                // Unless there is something newer of the same user, or of the other tenant in the same segment.
-                let anything = TENANTS
-                    .iter()
-                    .any(|of| self.unexpired(of, i64::MIN).keys().any(|(_, who, _)| who == user));
-                if !anything {
+                let is_of = |(of, _, own): &(Labels, i64, Labels)| {
+                    [of, own].iter().any(|labels| labels.get("user") == Some(user))
+                };
+                let anything = |of: &&str| {
+                    self.unexpired(of, i64::MIN).keys().any(|(_, who, _)| who == user)
+                        || self.unexpired_exemplars(of, i64::MIN).0.iter().any(is_of)
+                };
+                // Unless there is something newer of the same user; of the other tenant, in the same segment.
+                if !anything(&tenant.as_str()) {
                     let found = holders(&*self.bucket, user).await;
-                    let left: Vec<_> = found.iter().filter(|key| key.contains(&tenant)).collect();
+                    let shared = TENANTS.iter().any(anything);
+                    let is_own = |key: &&String| match key.contains("tenant=") {
+                        true => key.contains(&format!("tenant={tenant}/")),
+                        false => !shared,
+                    };
+                    let left: Vec<_> = found.iter().filter(is_own).collect();
                     assert_eq!(left, Vec::<&String>::new(), "{context}: {user} of {tenant}");
+                    self.proved += 1;
                 }
             }
+            self.by_own_labels +=
+                TENANTS.map(|of| self.unexpired_exemplars(of, i64::MIN).1).iter().sum::<usize>();
             self.clock.advance(ORPHANED_MS);
             // A lasting process: it has looked before, and looks again after six hours.
             self.lakes[0].collect_garbage().await.unwrap();
@@ -409,7 +499,7 @@ mod schedules {
     async fn answers_never_change_nothing_erased_is_left_and_nothing_is_orphaned_for_long() {
         let count = std::env::var("WEIR_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(60u64);
         let given = std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok());
-        let (mut erasures, mut archived, mut cut) = (0, 0, 0);
+        let (mut erasures, mut archived, mut cut, mut proved, mut by_own_labels) = (0, 0, 0, 0, 0);
         for seed in given.map_or(0..count, |seed: u64| seed..seed + 1) {
             let mut random = Random(seed.wrapping_mul(0x9e37_79b9));
             let mut world = World::new(seed.is_multiple_of(3)).await;
@@ -425,9 +515,15 @@ mod schedules {
             world.finish(&mut random, &format!("WEIR_SEED={seed} at the end")).await;
             archived += world.archived;
             cut += world.cut;
+            proved += world.proved;
+            by_own_labels += world.by_own_labels;
         }
         let enough = erasures as u64 > count / 2 && archived > count / 4 && cut > count / 4;
-        let done = format!("{erasures} erasures, {archived} days archived at last, {cut} cut into hours");
+        let enough = enough && proved > count / 4 && by_own_labels as u64 > count / 4;
+        let done = format!(
+            "{erasures} erasures and one at last, {proved} of them proved, {by_own_labels} exemplars by their own labels, \
+             {archived} days archived at last, {cut} cut into hours"
+        );
         assert!(given.is_some() || enough, "{done}");
     }
 }
