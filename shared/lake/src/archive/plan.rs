@@ -117,9 +117,8 @@ fn written(archived: &[Arc<BlockMeta>]) -> impl DoubleEndedIterator<Item = &[Arc
 
 /// True of what retention has cut into hours.
 fn are_hours(written: &[Arc<BlockMeta>]) -> bool {
-    let is_hour =
-        |block: &Arc<BlockMeta>| block.archived.as_ref().is_some_and(|archived| archived.hours == 1);
-    written.len() > 1 && written.iter().all(is_hour)
+    let apart = written.windows(2).any(|two| two[0].hour != two[1].hour);
+    apart && written.iter().all(|block| block.hours() == 1)
 }
 
 /// Cuts what is merged, between hours as far as possible, so that no part passes the bound in bytes unless it
@@ -161,8 +160,12 @@ fn groups(mut inputs: Vec<Arc<BlockMeta>>, limit: u64) -> Vec<Vec<Arc<BlockMeta>
         }
     }
     groups.iter_mut().for_each(|group| group.sort_by_key(|block| (block.generation, block.hour)));
-    // What is archived and has no company stays as it is.
-    groups.retain(|group| group.len() > 1 || group.iter().any(|block| block.archived.is_none()));
+    // What is archived and has no company, unless of its like, stays as it is.
+    let place = |block: &BlockMeta| (block.archived.is_some(), block.hour, block.hours(), block.generation);
+    groups.retain(|group| {
+        let alike = group.windows(2).all(|two| place(&two[0]) == place(&two[1]));
+        !alike || group.iter().any(|block| block.archived.is_none())
+    });
     groups
 }
 
@@ -244,6 +247,7 @@ mod tests {
                 &["0+9g3 4+0g8", "9+0g7"],
             ),
             ("what is archived stays alone", &[(0, 9, 3, 90), (9, 0, 8, 40)], &["9+0g8"]),
+            ("and so do parts of one", &[(0, 1, 3, 40), (0, 1, 3, 40), (1, 1, 3, 40), (1, 1, 3, 40)], &[]),
         ];
         for (shows, blocks, want) in rows {
             let groups = groups(blocks.iter().copied().map(block).collect(), 100);
@@ -269,6 +273,7 @@ mod tests {
                 Some("3+0g12 0+24g9"),
             ),
             ("never more than the bound", &[(0, 24, 6, 900), (3, 0, 8, 300)], None),
+            ("two parts of one hour were not cut", &[(0, 1, 6, 90), (0, 1, 6, 90)], None),
             ("what was cut is put together", &[(0, 1, 6, 90), (1, 1, 6, 90)], Some("0+1g6 1+1g6")),
             (
                 "with what was written later",
