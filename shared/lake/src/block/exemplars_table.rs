@@ -80,13 +80,15 @@ fn map<'a>(labels: impl Iterator<Item = LabelsRef<'a>>, without_metric: bool) ->
     column
 }
 
-/// Reads an exemplars object: the exemplars of the series that `wanted` says.
+/// Reads an exemplars object: of the series that `wanted` says the exemplars that `stays` says, given the labels of
+/// their series and their own. The others are never held in memory.
 ///
 /// # Errors
 /// [`BlockError::Damaged`] says what is wrong with the bytes.
 pub(crate) fn decode_exemplars(
     object: &Bytes,
     wanted: impl Fn(LabelsRef<'_>) -> bool,
+    stays: impl Fn(LabelsRef<'_>, LabelsRef<'_>) -> bool,
 ) -> Result<ExemplarSet, BlockError> {
     let reader = columns::open(object, "exemplars", exemplars_column::COUNT)?;
     let (mut set, mut rows) = (ExemplarSet::default(), 0);
@@ -96,7 +98,7 @@ pub(crate) fn decode_exemplars(
         if rows > MAX_ROWS {
             return Err(BlockError::damaged(format!("more than {MAX_ROWS} exemplars")));
         }
-        read_group(&reader, group, count, &wanted, &mut set)?;
+        read_group(&reader, group, count, (&wanted, &stays), &mut set)?;
     }
     Ok(set)
 }
@@ -105,7 +107,7 @@ fn read_group(
     reader: &SerializedFileReader<Bytes>,
     group: usize,
     count: usize,
-    wanted: impl Fn(LabelsRef<'_>) -> bool,
+    (wanted, stays): (impl Fn(LabelsRef<'_>) -> bool, impl Fn(LabelsRef<'_>, LabelsRef<'_>) -> bool),
     set: &mut ExemplarSet,
 ) -> Result<(), BlockError> {
     let texts = |column| read_column::<ByteArrayType>(reader, group, column, count);
@@ -128,12 +130,17 @@ fn read_group(
         let same = |at: usize| ids[at].data() == ids[row].data() && series.get(at as u32) == of;
         let end = (row + 1..count).find(|at| !same(*at)).unwrap_or(count);
         if wanted(of) {
-            let mut exemplars = Vec::with_capacity(end - row);
+            let mut exemplars = Vec::new();
             for at in row..end {
-                let labels = checked(own.get(at as u32))?.to_labels();
-                exemplars.push(StoredExemplar { timestamp_ms: times[at], value: values[at], labels });
+                let own = checked(own.get(at as u32))?;
+                if stays(of, own) {
+                    let labels = own.to_labels();
+                    exemplars.push(StoredExemplar { timestamp_ms: times[at], value: values[at], labels });
+                }
             }
-            set.extend(ExemplarKey { labels: of.to_labels(), id: series_id(&ids[row])? }, exemplars);
+            if !exemplars.is_empty() {
+                set.extend(ExemplarKey { labels: of.to_labels(), id: series_id(&ids[row])? }, exemplars);
+            }
         }
         row = end;
     }
@@ -167,10 +174,14 @@ mod tests {
             }
             written.bound(NO_LIMITS);
             let bytes = encode(&BlockOptions::new("b"), &written).unwrap();
-            let back = decode_exemplars(&bytes, |_| true).unwrap();
+            let back = decode_exemplars(&bytes, |_| true, |_, _| true).unwrap();
             prop_assert_eq!(listed(&back), listed(&written));
-            let some = decode_exemplars(&bytes, |labels| labels.get("s") == Some("1")).unwrap();
-            prop_assert!(some.iter().all(|(key, _)| key.labels.get("s") == Some("1")));
+            let of_one = |labels: LabelsRef<'_>| labels.get("s") == Some("1");
+            let is_first = |own: LabelsRef<'_>| own.get("trace_id") == Some("t1");
+            let some = decode_exemplars(&bytes, of_one, |_, own| is_first(own)).unwrap();
+            let mut wanted = listed(&written);
+            wanted.retain(|(key, e)| of_one(key.labels.borrowed()) && is_first(e.labels.borrowed()));
+            prop_assert_eq!(listed(&some), wanted);
         }
 
         #[test]
@@ -179,7 +190,7 @@ mod tests {
             // Parquet's first magic is the one part that the hash does not cover.
             let at = 4 + at.index(bytes.len() - 4);
             bytes[at] ^= to;
-            prop_assert!(decode_exemplars(&bytes.into(), |_| true).is_err());
+            prop_assert!(decode_exemplars(&bytes.into(), |_| true, |_, _| true).is_err());
         }
     }
 

@@ -201,13 +201,11 @@ fn merge_exemplars(
     let (mut united, mut dropped) = (ExemplarSet::default(), 0);
     for Objects { meta, exemplars, .. } in objects {
         let (Some(object), Some(known)) = (exemplars, &meta.exemplars) else { continue };
-        let set = decode_exemplars(object, |labels| keep.series(labels, known.max_ms.min(end_ms)))
+        let wanted = |labels: LabelsRef<'_>| keep.series(labels, known.max_ms.min(end_ms));
+        let set = decode_exemplars(object, wanted, |of, own| keep.exemplar(of, own))
             .map_err(|error| LakeError::damaged(&known.key, error))?;
         for (key, mut exemplars) in set {
-            exemplars.retain(|exemplar| {
-                (start_ms..=end_ms).contains(&exemplar.timestamp_ms)
-                    && keep.exemplar(key.labels.borrowed(), exemplar.labels.borrowed())
-            });
+            exemplars.retain(|exemplar| (start_ms..=end_ms).contains(&exemplar.timestamp_ms));
             if !exemplars.is_empty() {
                 united.extend(key, exemplars);
             }

@@ -170,17 +170,19 @@ impl Lake {
                 return Ok(Goes::Nothing);
             };
             let all_stay = Cell::new(true);
-            // Once one goes, none has to be decoded any more.
-            let stays = |labels: LabelsRef<'_>| {
-                all_stay.set(all_stay.get() && keep.series(labels, known.max_ms));
+            let note = |stays: bool| all_stay.set(all_stay.get() && stays);
+            let of_series = |labels: LabelsRef<'_>| {
+                note(keep.series(labels, known.max_ms));
                 all_stay.get()
             };
-            let of_series =
-                decode_exemplars(&object, stays).map_err(|error| LakeError::damaged(&known.key, error))?;
-            let mut rows = of_series.iter().flat_map(|(key, of)| of.iter().map(move |e| (key, e)));
-            let stay = all_stay.get()
-                && rows.all(|(key, e)| keep.exemplar(key.labels.borrowed(), e.labels.borrowed()));
-            Ok::<_, LakeError>(if stay { Goes::Nothing } else { Goes::Exemplars })
+            // None is taken: what counts is whether they stay.
+            let look = |of: LabelsRef<'_>, own: LabelsRef<'_>| {
+                note(keep.exemplar(of, own));
+                false
+            };
+            decode_exemplars(&object, of_series, look)
+                .map_err(|error| LakeError::damaged(&known.key, error))?;
+            Ok::<_, LakeError>(if all_stay.get() { Goes::Nothing } else { Goes::Exemplars })
         };
         Ok(Some(tokio::task::spawn_blocking(look).await??))
     }

@@ -106,7 +106,7 @@ impl Lake {
             async move {
                 let object = bucket.get(&meta.key).await?;
                 let decode = move || {
-                    decode_exemplars(&object, |labels| matches(&any_of, labels))
+                    decode_exemplars(&object, |labels| matches(&any_of, labels), |_, _| true)
                         .map_err(|error| LakeError::damaged(&meta.key, error))
                 };
                 tokio::task::spawn_blocking(decode).await?
