@@ -83,14 +83,17 @@ pub(crate) struct Assumptions {
     #[arg(long, default_value_t = 12.0, value_name = "N")]
     pub(super) retention_months: f64,
     /// CPU-seconds of ingest for a million samples [measured on x86: ARCHITECTURE.md]
-    #[arg(long, default_value_t = 0.9, value_name = "N")]
+    #[arg(long, default_value_t = 1.0, value_name = "N")]
     pub(super) ingest_cpu_seconds_per_million_samples: f64,
     /// CPU-seconds of enrich for a million samples [measured, likewise]
     #[arg(long, default_value_t = 0.43, value_name = "N")]
     pub(super) enrich_cpu_seconds_per_million_samples: f64,
-    /// CPU-seconds of compaction and rollups for a million samples [assumed]
-    #[arg(long, default_value_t = 0.25, value_name = "N")]
+    /// CPU-seconds of compaction, rollups and archive for a million samples [measured, likewise]
+    #[arg(long, default_value_t = 0.5, value_name = "N")]
     pub(super) compact_cpu_seconds_per_million_samples: f64,
+    /// CPU-microseconds of a compaction (and its share of rollups) for each series with new samples [measured, likewise]
+    #[arg(long, default_value_t = 8.0, value_name = "N")]
+    pub(super) compact_cpu_microseconds_per_series: f64,
     /// Memory of each function in MB; 1,769 is one processor [template.yaml]
     #[arg(long, default_value_t = 1024.0, value_name = "N")]
     pub(super) memory_mb: f64,
@@ -169,7 +172,7 @@ pub(crate) struct Assumptions {
 }
 
 impl Assumptions {
-    /// CPU-seconds that a million samples take until they lie in blocks and rollups.
+    /// CPU-seconds that a million samples take until they lie in blocks and rollups, beside what series take.
     pub(super) fn cpu_seconds_per_million_samples(&self) -> f64 {
         self.ingest_cpu_seconds_per_million_samples
             + self.enrich_cpu_seconds_per_million_samples

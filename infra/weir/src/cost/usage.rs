@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::load::{Assumptions, Load, MONTH_SECONDS, Mode};
 use super::sinks::SinkUsage;
-use crate::template::Wiring;
+use crate::template::{Schedule, Wiring};
 
 /// Bytes that Lambda, S3 and Kinesis call a GB.
 pub(super) const GB: f64 = (1u64 << 30) as f64;
@@ -37,6 +37,8 @@ const MB_PER_PROCESSOR: f64 = 1769.0;
 pub(super) struct Deployment {
     /// Runs of schedules in a month.
     pub(super) scheduled_runs: f64,
+    /// Those of them that compact.
+    pub(super) compactions: f64,
     /// Longest wait for a batch of stream records, in seconds, and most records of one.
     pub(super) window_seconds: f64,
     pub(super) batch_records: f64,
@@ -52,8 +54,11 @@ impl Deployment {
         let wiring = Wiring::parse(template)?;
         let consumer = |function: &str| wiring.consumers.iter().find(|c| c.function == function);
         let (enrich, forward) = (consumer("Enrich"), consumer("Forward"));
+        let runs = |schedule: &Schedule| MONTH_SECONDS / schedule.every.as_secs_f64();
+        let compactions = wiring.schedules.iter().filter(|schedule| schedule.function == "Compact");
         Ok(Self {
-            scheduled_runs: wiring.schedules.iter().map(|s| MONTH_SECONDS / s.every.as_secs_f64()).sum(),
+            scheduled_runs: wiring.schedules.iter().map(runs).sum(),
+            compactions: compactions.map(runs).sum(),
             window_seconds: enrich.map_or(1.0, |c| c.window.as_secs_f64()),
             batch_records: enrich.map_or(1.0, |c| c.batch_size as f64),
             sink_window_seconds: forward.map_or(60.0, |c| c.window.as_secs_f64()),
@@ -131,7 +136,11 @@ impl Usage {
         // A thread has at most one processor, and less of one below its memory.
         let gb_seconds_per_cpu_second = a.memory_mb.max(MB_PER_PROCESSOR) / 1024.0;
         let sink_cpu = if sinks { a.sink_cpu_seconds_per_million_samples } else { 0.0 };
-        let cpu_seconds = samples / 1e6 * (a.cpu_seconds_per_million_samples() + sink_cpu);
+        let per_sample = a.cpu_seconds_per_million_samples() + sink_cpu;
+        // A run finds at most one new sample of each series where they come more seldom.
+        let compacted_series = samples.min(load.series * d.compactions);
+        let cpu_seconds =
+            (samples * per_sample + compacted_series * a.compact_cpu_microseconds_per_series) / 1e6;
         let ingest_wait_ms = if mode == Mode::Direct { a.segment_wait_ms } else { a.stream_wait_ms };
         let waits = write_requests * ingest_wait_ms / 1e3 + enrich_invocations * a.segment_wait_ms / 1e3;
         let reads = queries + d.scheduled_runs;
@@ -205,6 +214,7 @@ mod tests {
     fn deployment() -> Deployment {
         Deployment {
             scheduled_runs: 1000.0,
+            compactions: 500.0,
             window_seconds: 1.0,
             batch_records: 10_000.0,
             sink_window_seconds: 60.0,
@@ -261,8 +271,9 @@ mod tests {
         let a = Assumptions::default();
         let load = Load { series: 1.0, samples_per_second: 1e6 / MONTH_SECONDS };
         let usage = Usage::of(&load, Mode::Provisioned, None, &deployment(), &a);
-        // Those CPU-seconds at 1,769 / 1,024 GB a processor.
-        let cpu_seconds = a.cpu_seconds_per_million_samples();
+        // Those CPU-seconds at 1,769 / 1,024 GB a processor, with a series in 500 compactions.
+        let cpu_seconds =
+            a.cpu_seconds_per_million_samples() + 500.0 * a.compact_cpu_microseconds_per_series / 1e6;
         assert!(close(usage.sample_gb_seconds, cpu_seconds * 1769.0 / 1024.0));
         // A million samples, 1.9026 a request of 5 s: 525,600 of them wait 20 ms, their batches 100 ms.
         assert!(close(usage.waiting_gb_seconds, 525_600.0 * 0.12));
