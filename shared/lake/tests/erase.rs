@@ -324,6 +324,26 @@ mod erase {
         }
     }
 
+    #[tokio::test]
+    async fn blocks_of_exemplars_alone_are_erased_too() {
+        let mut world = World::new().await;
+        let at_ms = world.clock.now_ms();
+        let mut incoming = world.record("default", at_ms, at_ms);
+        incoming.record.batch.floats.clear();
+        incoming.payload = Bytes::from(incoming.record.encode().unwrap());
+        world.lake.append(ShardId(0), vec![incoming]).await.unwrap();
+        world.lake.compact(CompactMode::Scheduled).await.unwrap();
+        assert!(world.keys("samples").await.is_empty());
+        let report = world.lake.request_erasure(&world.wish(USERS[0])).await.unwrap();
+        world.lake.run_erasure(report.number, |_| ()).await.unwrap();
+        let left = holders(&*world.bucket, USERS[0]).await;
+        assert_eq!(
+            left.iter().filter(|key| !key.starts_with("hot/")).collect::<Vec<_>>(),
+            Vec::<&String>::new()
+        );
+        assert_eq!(world.keys("exemplars").await.len(), 1, "those of others stay");
+    }
+
     /// SQL sees no manifest: it takes the block of the greatest id for the latest write.
     #[tokio::test]
     async fn blocks_written_again_stay_behind_later_writes_in_the_order_of_their_names() {

@@ -157,7 +157,8 @@ impl Lake {
         let meta = block.clone();
         let look = move || {
             let mut objects = objects.into_iter();
-            if let Some(series) = objects.next().filter(|_| meta.has_samples()) {
+            let series = if meta.has_samples() { objects.next() } else { None };
+            if let Some(series) = series {
                 let damaged = |error| LakeError::damaged(&meta.series_key, error);
                 let index = BlockIndex::decode(series).map_err(damaged)?;
                 let labels = index.labels().map_err(damaged)?;
@@ -166,7 +167,7 @@ impl Lake {
                     return Ok(Goes::Series);
                 }
             }
-            let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next_back()) else {
+            let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next()) else {
                 return Ok(Goes::Nothing);
             };
             let all_stay = Cell::new(true);
