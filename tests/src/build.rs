@@ -34,12 +34,16 @@ pub(crate) fn executables(arguments: &[&str]) -> Vec<PathBuf> {
     messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).collect()
 }
 
-/// Builds the functions' binaries; names and paths.
+/// The functions' binaries, names and paths: built here, unoptimised, unless `WEIR_FUNCTIONS` names a folder of
+/// builds for Lambda.
 ///
 /// # Panics
-/// When one does not compile.
+/// When one does not compile, or is missing.
 #[must_use]
 pub fn functions() -> Vec<(&'static str, PathBuf)> {
+    if let Some(folder) = std::env::var_os("WEIR_FUNCTIONS") {
+        return functions_of(Path::new(&folder));
+    }
     let packages: Vec<String> =
         FUNCTIONS.iter().flat_map(|name| ["--package".to_owned(), format!("weir-{name}")]).collect();
     let features: Vec<String> = FUNCTIONS.iter().map(|name| format!("weir-{name}/lambda")).collect();
@@ -49,4 +53,23 @@ pub fn functions() -> Vec<(&'static str, PathBuf)> {
     let found: Vec<_> = built.into_iter().filter_map(named).collect();
     assert_eq!(found.len(), FUNCTIONS.len(), "cargo named {found:?}");
     found
+}
+
+/// The functions' binaries as `infra/lambda/build` leaves them in a folder: `NAME/bootstrap.zip`.
+///
+/// # Panics
+/// When one is missing or damaged.
+#[must_use]
+pub fn functions_of(folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    FUNCTIONS.into_iter().map(|name| (name, unzipped(&folder.join(name).join("bootstrap.zip")))).collect()
+}
+
+/// The binary that a zip holds, beside it.
+fn unzipped(zip: &Path) -> PathBuf {
+    assert!(zip.exists(), "{} is missing: run infra/lambda/build", zip.display());
+    let folder = zip.parent().unwrap_or(Path::new("."));
+    let script = "import os, sys, zipfile; os.chmod(zipfile.ZipFile(sys.argv[1]).extract('bootstrap', sys.argv[2]), 0o755)";
+    let done = Command::new("python3").args(["-c", script]).args([zip, folder]).status();
+    assert!(done.is_ok_and(|status| status.success()), "{} cannot be unpacked", zip.display());
+    folder.join("bootstrap")
 }

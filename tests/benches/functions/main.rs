@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use weir_tests::build;
-use weir_tests::cloud::{Cloud, FUNCTIONS};
+use weir_tests::cloud::Cloud;
 use weir_tests::weir::note;
 
 use load::Load;
@@ -60,23 +60,11 @@ fn default_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/lambda")
 }
 
-/// The binaries by name: those of a folder as `cargo lambda build` leaves it, else built here unoptimised.
-fn binaries(folder: Option<&Path>) -> Vec<(&'static str, PathBuf)> {
-    let Some(folder) = folder else { return build::functions() };
-    let named = FUNCTIONS.into_iter().map(|name| (name, folder.join(name).join("bootstrap")));
-    named
-        .map(|(name, path)| {
-            let zip = path.with_extension("zip");
-            assert!(path.exists() || zip.exists(), "{} is missing: run infra/lambda/build", path.display());
-            (name, if path.exists() { path } else { process::unzipped(&zip) })
-        })
-        .collect()
-}
-
 fn main() {
     let size = size();
     let Some(cloud) = Cloud::start() else { return note("no emulator, so nothing is measured") };
-    let (stream, binaries) = (Stream::start(), binaries(size.folder.as_deref()));
+    let (stream, binaries) =
+        (Stream::start(), size.folder.as_deref().map_or_else(build::functions, build::functions_of));
     let site = Site { cloud: &cloud, stream: &stream, binaries: &binaries };
     cloud.make_bucket(BUCKET);
     starts(&site, size.starts);

@@ -1,6 +1,6 @@
 //! A function's process.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,16 +71,4 @@ impl Function {
         events.into_iter().for_each(|event| check(&self.runtime.invoke(event)));
         usage::cpu_seconds(self.peer.pid()) - before
     }
-}
-
-/// The binary that a zip holds, beside it.
-pub(crate) fn unzipped(zip: &Path) -> PathBuf {
-    let folder = zip.parent().unwrap_or(Path::new("."));
-    let script = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract('bootstrap', sys.argv[2])";
-    let done = Command::new("python3").args(["-c", script]).args([zip, folder]).status().unwrap();
-    assert!(done.success(), "{} cannot be unpacked", zip.display());
-    let binary = folder.join("bootstrap");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&binary, mode).unwrap();
-    binary
 }
