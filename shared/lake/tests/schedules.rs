@@ -462,6 +462,8 @@ mod schedules {
             assert_eq!(again.days, 0, "{context}");
             let again = lake.archive(self.clock.now_ms(), LONG).await.unwrap();
             assert_eq!(again.merged, 0, "{context}");
+            // Reads everything, for which what is frozen is restored.
+            self.check(&lake, context).await;
             let erased: BTreeSet<_> = self.erased.iter().map(|(of, who, _)| (of.clone(), *who)).collect();
             for (tenant, user) in erased {
                 let is_of = |(of, _, own): &(Labels, i64, Labels)| {
