@@ -15,8 +15,8 @@ mod archive {
         RetentionPolicy, RollupWish, Selection, StorageTier, TierWish,
     };
     use weir_model::{
-        AddedUp, Aggregate, Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, Matcher,
-        MetricKind, Record, Samples, Temporality, TenantId,
+        AddedUp, Aggregate, Batch, Exemplar, FloatSample, Histogram, HistogramSample, Labels, MatchOp,
+        Matcher, MetricKind, Record, Samples, Temporality, TenantId,
     };
     use weir_platform::{Bucket, Clock, ManualClock, MemoryBucket, SequenceNumber, ShardId, StorageClass};
 
@@ -382,6 +382,33 @@ mod archive {
         let left = lake.select(&TenantId::default(), &whole(vec![])).await.unwrap();
         assert!(left.series().iter().all(|series| series.labels.get("i") != Some("1")));
         assert!(left.series().len() > 3);
+    }
+
+    #[tokio::test]
+    async fn frozen_blocks_that_go_whole_are_dropped_unread() {
+        let mut pair = Pair::new(LakeOptions { cold_bytes: 0, ..LakeOptions::default() }).await;
+        let rule = ArchiveRule { after_ms: Some(DAY_MS), storage_class: StorageClass::Glacier };
+        let policy = RetentionPolicy { archive: rule, ..RetentionPolicy::default() };
+        pair.lakes[0].set_retention(None, &policy, "test").await.unwrap();
+        for seed in 0..9 {
+            let batch = batch(&mut Random(seed), BASE_MS + DAY_MS - 1);
+            pair.write(batch).await;
+        }
+        pair.compact(CompactMode::Full).await;
+        pair.clock.advance(3 * DAY_MS);
+        pair.roll().await;
+        assert_eq!(pair.archive().await.merged, 1);
+        let wish = EraseWish {
+            tenant: TenantId::default(),
+            matchers: vec![Matcher::new("i", MatchOp::Regex, "[0-6]").unwrap()],
+            by: "test".to_owned(),
+            drop_unreadable: false,
+        };
+        let number = pair.lakes[0].request_erasure(&wish).await.unwrap().number;
+        let report = pair.lakes[0].run_erasure(number, |_| ()).await.unwrap();
+        assert_eq!((report.state.as_str(), report.frozen), ("watched", 0), "{report:?}");
+        assert!(report.counts["raw"].samples > 0 && report.counts["raw"].dropped == 1, "{report:?}");
+        assert!(pair.buckets[0].thaw().is_empty(), "no restore was asked for");
     }
 
     #[tokio::test]

@@ -454,6 +454,8 @@ mod schedules {
                 let expired = lake.expire(self.clock.now_ms()).await.unwrap();
                 self.cut += expired.cut;
                 self.check(&lake, context).await;
+                // What it asked for is there by the next run.
+                self.bucket.inner.thaw();
             }
             lake.roll_up(&RollupWish::default(), |_| ()).await.unwrap();
             self.archived += lake.archive(self.clock.now_ms(), LONG).await.unwrap().merged;

@@ -45,6 +45,8 @@ pub(crate) enum Goes {
     Exemplars,
     /// Some of its series.
     Series,
+    /// All of it.
+    Everything,
 }
 
 /// A block and what is to take its place.
@@ -80,8 +82,11 @@ impl Lake {
     ) -> Result<Option<Rewrite>, LakeError> {
         let rewrite = |blocks| Rewrite { input: block.clone(), blocks };
         let Some(goes) = self.goes(block, keep.clone()).await? else { return Ok(None) };
-        if goes == Goes::Nothing {
-            return Ok(Some(rewrite(vec![BlockMeta::clone(block)])));
+        match goes {
+            Goes::Nothing => return Ok(Some(rewrite(vec![BlockMeta::clone(block)]))),
+            // Unread: nothing frozen has to be restored to be dropped.
+            Goes::Everything => return Ok(Some(Rewrite::dropping(block.clone()))),
+            Goes::Exemplars | Goes::Series => {}
         }
         let new = NewBlock {
             tenant: tenant.clone(),
@@ -157,33 +162,40 @@ impl Lake {
         let meta = block.clone();
         let look = move || {
             let mut objects = objects.into_iter();
-            let series = if meta.has_samples() { objects.next() } else { None };
-            if let Some(series) = series {
+            // Of each, how many stay and how many go.
+            let mut series = (0, 0);
+            let of_series = if meta.has_samples() { objects.next() } else { None };
+            if let Some(object) = of_series {
                 let damaged = |error| LakeError::damaged(&meta.series_key, error);
-                let index = BlockIndex::decode(series).map_err(damaged)?;
+                let index = BlockIndex::decode(object).map_err(damaged)?;
                 let labels = index.labels().map_err(damaged)?;
                 let last_ms = |ordinal| index.series_times(ordinal).map_or(i64::MAX, |times| times.1);
-                if !(0..index.len() as u32).all(|at| keep.series(labels.get(at), last_ms(at))) {
-                    return Ok(Goes::Series);
-                }
+                let stays = |at: &u32| keep.series(labels.get(*at), last_ms(*at));
+                let kept = (0..index.len() as u32).filter(stays).count();
+                series = (kept, index.len() - kept);
             }
-            let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next()) else {
-                return Ok(Goes::Nothing);
-            };
-            let all_stay = Cell::new(true);
-            let note = |stays: bool| all_stay.set(all_stay.get() && stays);
-            let of_series = |labels: LabelsRef<'_>| {
-                note(keep.series(labels, known.max_ms));
-                all_stay.get()
-            };
-            // None is taken: what counts is whether they stay.
-            let look = |of: LabelsRef<'_>, own: LabelsRef<'_>| {
-                note(keep.exemplar(of, own));
-                false
-            };
-            decode_exemplars(&object, of_series, look)
-                .map_err(|error| LakeError::damaged(&known.key, error))?;
-            Ok::<_, LakeError>(if all_stay.get() { Goes::Nothing } else { Goes::Exemplars })
+            let exemplars = (Cell::new(0_usize), Cell::new(0_usize));
+            if let Some((known, object)) = meta.exemplars.as_ref().zip(objects.next()) {
+                let note = |stays: bool| {
+                    let count = if stays { &exemplars.0 } else { &exemplars.1 };
+                    count.set(count.get() + 1);
+                    stays
+                };
+                let of_series = |labels: LabelsRef<'_>| keep.series(labels, known.max_ms) || note(false);
+                // None is taken: what counts is whether they stay.
+                let look = |of: LabelsRef<'_>, own: LabelsRef<'_>| {
+                    note(keep.exemplar(of, own));
+                    false
+                };
+                decode_exemplars(&object, of_series, look)
+                    .map_err(|error| LakeError::damaged(&known.key, error))?;
+            }
+            Ok::<_, LakeError>(match (series, (exemplars.0.get(), exemplars.1.get())) {
+                ((_, 0), (_, 0)) => Goes::Nothing,
+                ((0, _), (0, _)) => Goes::Everything,
+                ((_, 0), _) => Goes::Exemplars,
+                _ => Goes::Series,
+            })
         };
         Ok(Some(tokio::task::spawn_blocking(look).await??))
     }
