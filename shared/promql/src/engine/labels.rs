@@ -101,19 +101,26 @@ impl Numbering {
     }
 }
 
-/// Series under construction: those of equal labels are one, and must not meet at a step.
+/// Series under construction: those of equal labels are one, and must not meet at a step. One whose name is to be
+/// dropped is another than one that keeps it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    places: HashMap<Labels, usize>,
+    places: [HashMap<Labels, usize>; 2],
     series: Vec<Series>,
 }
 
 impl Output {
+    /// Which of the maps such a series is in.
+    fn map(labels: &Labels, drop_name: bool) -> usize {
+        usize::from(drop_name && labels.get(METRIC_NAME).is_some())
+    }
+
     /// Adds a series.
     pub(crate) fn add(&mut self, series: Series) -> Result<(), QueryError> {
-        match self.places.get(&series.labels) {
+        let places = &mut self.places[Self::map(&series.labels, series.drop_name)];
+        match places.get(&series.labels) {
             None => {
-                self.places.insert(series.labels.clone(), self.series.len());
+                places.insert(series.labels.clone(), self.series.len());
                 self.series.push(series);
             }
             Some(place) => {
@@ -131,7 +138,8 @@ impl Output {
 
     /// The column of that label set, made when there is none.
     pub(crate) fn column(&mut self, labels: &Labels, drop_name: bool, steps: usize) -> &mut Column {
-        let place = *self.places.entry(labels.clone()).or_insert_with(|| {
+        let places = &mut self.places[Self::map(labels, drop_name)];
+        let place = *places.entry(labels.clone()).or_insert_with(|| {
             let column = Column::absent(steps);
             self.series.push(Series { labels: labels.clone(), drop_name, column });
             self.series.len() - 1
@@ -146,7 +154,7 @@ impl Output {
     }
 }
 
-/// Makes series of equal labels one.
+/// Makes series of equal labels one, as [`Output`] does.
 ///
 /// # Errors
 /// When two of them have a sample at the same step.

@@ -248,6 +248,15 @@ fn range_answers_are_ordered_by_labels_and_leave_gaps() {
 }
 
 #[test]
+fn a_series_whose_name_is_dropped_and_one_that_keeps_it_are_two() {
+    let storage = loaded(DATA);
+    let answer = range(&storage, "delta(memory[11s]) or memory", (0, 20_000, 10_000)).unwrap();
+    let Value::Matrix(series) = answer.value else { panic!("no matrix") };
+    let shown: Vec<_> = series.iter().map(|s| (s.labels.to_string(), s.floats.len())).collect();
+    assert_eq!(shown, [("memory{job=\"api\"}".to_owned(), 1), ("{job=\"api\"}".to_owned(), 2)]);
+}
+
+#[test]
 fn sorted_answers_keep_their_order() {
     let storage = loaded(DATA);
     let order = |query: &str| {
